@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Each target does all the set-up it needs, says what it does, and does nothing
+# twice. The work is in scripts/; make help lists the targets.
+#
+#	KDIR=DIR	a v7.3 kernel tree to start from instead of Debian's package; one that
+#			has the series already (make kernel-tree) is built as it is
+
+export KDIR
+export VM_CMD := $(value CMD)
+
+all: module headers samples ## build kernel, module, headers and samples
+
+demo: ## show what it does, in a virtual machine
+	@scripts/build-samples
+	@scripts/vm samples/demo.sh
+
+test: ## all checks and tests; the last line counts them
+	@scripts/run-tests plain
+
+test-debug: ## the tests under a kernel that looks for bugs (KASAN, lockdep ...)
+	@scripts/run-tests debug
+
+check: ## format, lints, documentation, style of the patches; no virtual machine
+	@scripts/run-tests check
+
+vm: ## a root shell in the patched kernel; CMD='...' runs one command there
+	@scripts/vm $(if $(VM_CMD),"$$VM_CMD")
+
+module: ## build the kernel and the module: build/module-plain/vfs_filter.ko
+	@scripts/build-module plain
+
+headers: ## the patched kernel's uapi headers: build/usr/include
+	@scripts/headers
+
+samples: ## build the programs in samples/: build/samples/release
+	@scripts/build-samples
+
+kernel-tree: ## a git tree with the series applied, to work in: build/linux
+	@scripts/kernel-tree
+
+export: ## write the commits of build/linux to patches/
+	@scripts/export
+
+bisect: ## does each step of the series build?
+	@scripts/bisect
+
+rebase: ## try the series on another kernel, KDIR=...
+	@scripts/rebase
+
+clean: ## remove what was built here, but not build/linux
+	@scripts/clean
+
+distclean: ## and the cache, which all clones share
+	@scripts/clean --cache
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 16
+
+.PHONY: all demo test test-debug check vm module headers samples kernel-tree export \
+	bisect rebase clean distclean help

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034
+#
+# What every script here needs: paths, messages, locks, the way into the build
+# root, and the kernel that is built there. Sourced, never run.
+
+set -euo pipefail
+shopt -s inherit_errexit nullglob
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+build=$top/build
+cache=${XDG_CACHE_HOME:-~/.cache}/vfs-filter
+root=$cache/root-$(sha256sum <"$top/scripts/packages.txt" | cut -c 1-8)
+
+# The base of the series: this release, and the Debian package that carries it.
+base_version=7.3
+base_package=linux-source-7.3
+base_suite=trixie-backports
+
+say() {
+	echo "$*" >&2
+}
+
+die() {
+	echo "error: $*" >&2
+	exit 1
+}
+
+# lock FILE WHAT [-s] - holds a lock until the script ends; -s shares it.
+lock() {
+	local fd
+
+	mkdir -p "$(dirname "$1")"
+	exec {fd}>>"$1"
+	flock ${3:+"$3"} -n "$fd" && return
+	say "$2: in use by another run, waiting for it ($1)"
+	flock ${3:+"$3"} "$fd"
+}
+
+# need_space GIGABYTES DIRECTORY - a full disk is found before the work, not in it.
+need_space() {
+	local free
+
+	mkdir -p "$2" || die "cannot create $2; set XDG_CACHE_HOME to a folder that can be written"
+	free=$(df --output=avail -BG "$2" | tail -n 1 | tr -dc 0-9)
+	[ "$free" -ge "$1" ] ||
+		die "$2 has $free GB free and $1 are needed; make room, or set XDG_CACHE_HOME to a folder on a larger disk"
+}
+
+# KDIR may be relative; what runs in the build root has another folder to be in.
+if [ -n "${KDIR:-}" ]; then
+	[ -d "$KDIR" ] || die "KDIR=$KDIR is not a folder; give the top of a v$base_version kernel tree"
+	KDIR=$(cd "$KDIR" && pwd -P)
+	export KDIR
+fi
+
+# enter "$@" - goes on with the calling script where the build tools are.
+enter() {
+	[ -z "${VFS_FILTER_TOOLS:-}" ] || return 0
+	if "$top/scripts/host-tools"; then
+		export VFS_FILTER_TOOLS=host
+		return 0
+	fi
+	"$top/scripts/setup-root"
+	exec "$top/scripts/in-root" "$top/scripts/$(basename "$0")" "$@"
+}
+
+# series - the patches in their order, without the cover letter.
+series() {
+	find "$top/patches" -maxdepth 1 -name '[0-9]*.patch' ! -name '0000-*' | sort
+}
+
+# git as the scripts use it: no settings of the user's, fixed names and dates, so
+# that the same patches give the same commits everywhere.
+quiet_git() {
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null \
+		GIT_AUTHOR_NAME=vfs-filter GIT_AUTHOR_EMAIL=vfs-filter@localhost \
+		GIT_COMMITTER_NAME=vfs-filter GIT_COMMITTER_EMAIL=vfs-filter@localhost \
+		GIT_AUTHOR_DATE="@0 +0000" GIT_COMMITTER_DATE="@0 +0000" \
+		git -c safe.directory='*' -c advice.detachedHead=false -c init.defaultBranch=main "$@"
+}
+
+# tree_state DIRECTORY - one word that changes when a file in it does.
+tree_state() {
+	(cd "$1" && find . -name .git -prune -o -type f -printf '%P %s %T@\n') | sort | sha256sum | cut -c 1-40
+}
+
+# use_kernel PROFILE - builds the kernel of that profile where need be and keeps it
+# from being replaced until the script ends. Sets $kernel, its folder: source in
+# linux/, build in out/.
+use_kernel() {
+	local have=${VFS_FILTER_KERNEL:-} key
+
+	if [ "${have%% *}" = "$1" ]; then
+		kernel=${have#* }
+		return
+	fi
+	while :; do
+		have=$("$top/scripts/build-kernel" "$1")
+		read -r key kernel <<<"$have"
+		exec {kernel_fd}>>"$kernel.lock"
+		flock -s "$kernel_fd"
+		[ "$(cat "$kernel/stamp" 2>&1)" != "$key" ] || break
+		exec {kernel_fd}>&-
+	done
+	export VFS_FILTER_KERNEL="$1 $kernel"
+	mkdir -p "$build"
+	ln -sfn "$kernel" "$build/kernel-$1"
+}
