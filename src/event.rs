@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An event of a group, from PRE to POST.
+//!
+//! # States
+//!
+//! One [`Event`] is allocated for each operation that a group is asked about. It is what the
+//! listener reads twice. Who may do what with it is a matter of which handle one owns:
+//!
+//! 1. *Queued.* [`Event::ask`] gives two handles. The [`Pre`] goes into the PRE lane, and a record
+//!    of it into the tree of questions (`queue.rs`).
+//! 2. *Read.* The [`Pre`] is taken from the lane and used up by copying the event to user space.
+//! 3. *Answered.* The record is taken from the tree and the [`Verdict`] is set, which wakes up the
+//!    task. A task that is killed takes the record from the tree itself; so there is either a
+//!    verdict or a cancellation, and never both.
+//! 4. *In flight.* The operation owns the [`ReservedPost`]. If the group denied the operation, or
+//!    did not ask for POST, it is dropped and the story ends.
+//! 5. *Posted.* [`ReservedPost::end`] uses it up and gives the [`Post`], which goes into the POST
+//!    lane. No memory is needed for that and no limit applies: a POST cannot be lost, and as the
+//!    handle cannot be copied, it cannot come twice.
+//!
+//! A POST without a PRE ([`Event::unpaired`]) begins at 5 and counts against the queue limit.
+//!
+//! # Locking
+//!
+//! An event has no lock. What changes in it is set once: the verdict under the group's queue lock,
+//! the outcome by the owner of the [`ReservedPost`].
+
+#![forbid(unsafe_code)]
+
+use crate::mask::Mask;
+use crate::sys::completion::Completion;
+use crate::sys::fid::Fid;
+use crate::sys::op::Name;
+use crate::sys::op::Range;
+use crate::sys::pid::Pid;
+use crate::verdict::Verdict;
+use crate::wire;
+use kernel::bindings;
+use kernel::list::impl_list_arc_safe;
+use kernel::list::impl_list_item;
+use kernel::list::ListArc;
+use kernel::list::ListLinks;
+use kernel::prelude::*;
+use kernel::sync::SetOnce;
+use kernel::sync::UniqueArc;
+
+/// Lane of events that wait for an answer.
+pub(crate) const PRE: u64 = 0;
+/// Lane of all other events.
+pub(crate) const POST: u64 = 1;
+
+/// The right to have an event in the PRE lane.
+pub(crate) type Pre = ListArc<Event, PRE>;
+/// The right to have an event in the POST lane.
+pub(crate) type Post = ListArc<Event, POST>;
+
+/// What an event tells of the object and of the task.
+pub(crate) struct Subject {
+    /// Event in its PRE form, its POST form, or both, and `FAN_ONDIR`.
+    pub(crate) mask: Mask,
+    /// Who does it.
+    pub(crate) pid: Pid,
+    /// Id of the file system.
+    pub(crate) fsid: [i32; 2],
+    /// The object.
+    pub(crate) fid: Fid,
+    /// Where the object was found, if the group asks for names and it has one.
+    pub(crate) name: Option<Name>,
+    /// Bytes that were asked for.
+    pub(crate) range: Option<Range>,
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Outcome {
+    /// A count, or a negative errno.
+    pub(crate) result: i64,
+    /// Bytes that were read or written.
+    pub(crate) range: Option<Range>,
+}
+
+/// An event, see the [module](self).
+#[pin_data]
+pub(crate) struct Event {
+    /// Number of the operation, 0 for an overflow.
+    cookie: u64,
+    /// What it is about, `None` for an overflow.
+    subject: Option<Subject>,
+    /// Was the group asked before?
+    paired: bool,
+    verdict: SetOnce<Verdict>,
+    outcome: SetOnce<Outcome>,
+    #[pin]
+    answered: Completion,
+    #[pin]
+    pre_links: ListLinks<PRE>,
+    #[pin]
+    post_links: ListLinks<POST>,
+}
+
+impl_list_arc_safe! {
+    impl ListArcSafe<{ PRE }> for Event { untracked; }
+    impl ListArcSafe<{ POST }> for Event { untracked; }
+}
+
+impl_list_item! {
+    impl ListItem<{ PRE }> for Event { using ListLinks { self.pre_links }; }
+    impl ListItem<{ POST }> for Event { using ListLinks { self.post_links }; }
+}
+
+impl Event {
+    fn new(cookie: u64, subject: Option<Subject>, paired: bool) -> Result<Pin<UniqueArc<Self>>> {
+        let init = pin_init!(Self {
+            cookie,
+            subject,
+            paired,
+            verdict: SetOnce::new(),
+            outcome: SetOnce::new(),
+            answered <- Completion::new(),
+            pre_links <- ListLinks::new(),
+            post_links <- ListLinks::new(),
+        });
+
+        Ok(UniqueArc::pin_init(init, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// A question to a group, and the POST that is reserved for its answer.
+    ///
+    /// Fails with `ENOMEM`.
+    pub(crate) fn ask(cookie: u64, subject: Subject) -> Result<(Pre, ReservedPost)> {
+        let (pre, post) = ListArc::pair_from_pin_unique(Self::new(cookie, Some(subject), true)?);
+
+        Ok((pre, ReservedPost(post)))
+    }
+
+    /// The end of an operation that the group was not asked about. Fails with `ENOMEM`.
+    pub(crate) fn unpaired(cookie: u64, subject: Subject, outcome: Outcome) -> Result<Post> {
+        let post = ListArc::from(Self::new(cookie, Some(subject), false)?);
+
+        Ok(ReservedPost(post).end(outcome))
+    }
+
+    /// The event that tells of lost ones. Fails with `ENOMEM`.
+    pub(crate) fn overflow() -> Result<Post> {
+        Ok(ListArc::from(Self::new(0, None, false)?))
+    }
+
+    /// Number of the operation.
+    pub(crate) fn cookie(&self) -> u64 {
+        self.cookie
+    }
+
+    /// Does the event count against the queue limit?
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.paired && self.subject.is_some()
+    }
+
+    /// Is this the event that tells of lost ones?
+    pub(crate) fn is_overflow(&self) -> bool {
+        self.subject.is_none()
+    }
+
+    /// Does a POST follow when the operation ends?
+    pub(crate) fn wants_post(&self) -> bool {
+        self.subject.as_ref().is_some_and(|s| s.mask.post() != 0)
+    }
+
+    /// Sets the answer. The caller has taken the event from the tree of questions, so it is the
+    /// only one.
+    pub(crate) fn answer(&self, verdict: Verdict) {
+        self.verdict.populate(verdict);
+        self.answered.complete();
+    }
+
+    /// The answer, if there is one.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        self.verdict.copy()
+    }
+
+    /// Waits for the answer. Fails with `EINTR` after a fatal signal.
+    pub(crate) fn wait(&self) -> Result {
+        self.answered.wait()
+    }
+
+    /// Who does it, `None` for an overflow.
+    pub(crate) fn pid(&self) -> Option<&Pid> {
+        self.subject.as_ref().map(|s| &s.pid)
+    }
+
+    /// What user space reads as the PRE event. A pidfd is added by the caller.
+    pub(crate) fn pre_fields(&self) -> wire::Fields<'_> {
+        let range = self.subject.as_ref().and_then(|s| s.range);
+
+        self.fields(Mask::pre_only, 0, 0, range)
+    }
+
+    /// What user space reads as the POST event, or as an overflow.
+    pub(crate) fn post_fields(&self) -> wire::Fields<'_> {
+        let outcome = self.outcome.copy();
+        let flags = if self.is_limited() {
+            bindings::FAN_OP_UNPAIRED
+        } else {
+            0
+        };
+
+        self.fields(
+            Mask::post_only,
+            flags,
+            outcome.map_or(0, |o| o.result),
+            outcome.and_then(|o| o.range),
+        )
+    }
+
+    fn fields(
+        &self,
+        form: impl FnOnce(Mask) -> Mask,
+        flags: u32,
+        result: i64,
+        range: Option<Range>,
+    ) -> wire::Fields<'_> {
+        let s = self.subject.as_ref();
+
+        wire::Fields {
+            mask: s.map_or(u64::from(bindings::FAN_Q_OVERFLOW), |s| {
+                form(s.mask).into_raw()
+            }),
+            pid: s.map_or(0, |s| s.pid.nr_for_current()),
+            flags,
+            cookie: self.cookie,
+            result,
+            fsid: s.map_or([0; 2], |s| s.fsid),
+            dir: s.and_then(|s| s.name.as_ref()).map(|n| (&n.dir, &n.name[..])),
+            fid: s.map(|s| &s.fid),
+            range,
+            pidfd: None,
+        }
+    }
+}
+
+/// The right to tell a group how an operation ended, once. Dropped, the group is not told.
+#[must_use = "the group that allowed the operation waits for its end"]
+pub(crate) struct ReservedPost(Post);
+
+impl ReservedPost {
+    /// The operation ended: gives the event to be put into the POST lane.
+    pub(crate) fn end(self, outcome: Outcome) -> Post {
+        self.0.outcome.populate(outcome);
+        self.0
+    }
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What user space can do with a group's file, and the class as the C side sees it.
+
+#![forbid(unsafe_code)]
+
+use crate::event::Event;
+use crate::group;
+use crate::group::Filter;
+use crate::group::Group;
+use crate::op;
+use crate::op::Asked;
+use crate::queue::Taken;
+use crate::sys::class::Class;
+use crate::sys::class::ClassEvent;
+use crate::sys::class::GroupFile;
+use crate::sys::op::Op;
+use crate::verdict::Answer;
+use crate::wire::Fields;
+use crate::wire::ANSWER_LEN;
+use kernel::bindings;
+use kernel::fs::File;
+use kernel::ioctl::_IO;
+use kernel::prelude::*;
+use kernel::seq_file::SeqFile;
+use kernel::seq_print;
+use kernel::sync::poll::PollTable;
+use kernel::sync::Arc;
+use kernel::sync::ArcBorrow;
+use kernel::uaccess::UserPtr;
+use kernel::uaccess::UserSlice;
+use kernel::uaccess::UserSliceReader;
+use kernel::uaccess::UserSliceWriter;
+
+/// ioctl: makes the caller's process the owner of the group.
+const FAN_IOC_OWN: u32 = _IO(b'F' as u32, 1);
+/// ioctl: how many bytes could be read.
+const FIONREAD: u32 = bindings::FIONREAD;
+
+/// What is read of an event, but for the number of a pidfd.
+fn fields<'a>(group: &Group, event: &'a Event, is_pre: bool) -> Fields<'a> {
+    let mut fields = if is_pre {
+        event.pre_fields()
+    } else {
+        event.post_fields()
+    };
+
+    if group.reports_pidfd() && !event.is_overflow() {
+        fields.pidfd = Some(bindings::FAN_NOPIDFD);
+    }
+    fields
+}
+
+/// Copies an event to user space and gives its length.
+///
+/// Fails with `EFAULT` or `ENOMEM`. No descriptor is left behind then.
+fn copy_event(
+    group: &Group,
+    file: &GroupFile,
+    taken: &Taken,
+    buf: &mut UserSliceWriter,
+) -> Result<usize> {
+    let (event, is_pre): (&Event, bool) = match taken {
+        Taken::Pre(pre) => (pre, true),
+        Taken::Post(post) => (post, false),
+    };
+    let mut fields = fields(group, event, is_pre);
+    let pidfd = match (fields.pidfd, event.pid()) {
+        (Some(_), Some(pid)) => Some(file.pidfd(pid)),
+        _ => None,
+    };
+
+    fields.pidfd = pidfd.as_ref().map(|pidfd| pidfd.nr());
+    let bytes = fields.encode()?;
+
+    buf.write_slice(&bytes)?;
+    if let Some(pidfd) = pidfd {
+        pidfd.install();
+    }
+    Ok(bytes.len())
+}
+
+/// Reads one event and gives its length, or 0 if there is none and `wait` is false.
+fn read_one(
+    group: &Group,
+    file: &GroupFile,
+    wait: bool,
+    buf: &mut UserSliceWriter,
+) -> Result<usize> {
+    let room = buf.len();
+    let fits = |event: &Event, is_pre| fields(group, event, is_pre).len() <= room;
+    let Some(taken) = group.take(wait, fits)? else {
+        return Ok(0);
+    };
+
+    match copy_event(group, file, &taken, buf) {
+        Ok(len) => {
+            group.taken(taken);
+            Ok(len)
+        }
+        Err(err) => {
+            group.put_back(taken);
+            Err(err)
+        }
+    }
+}
+
+#[allow(clippy::needless_pass_by_ref_mut)]
+fn read_answer(buf: &mut UserSliceReader) -> Result<Answer> {
+    let mut bytes = [0; ANSWER_LEN];
+
+    if buf.len() < ANSWER_LEN {
+        return Err(EINVAL);
+    }
+    buf.read_slice(&mut bytes)?;
+    Answer::parse(&bytes)
+}
+
+/// Bytes that were done before an error, or the error if there are none.
+fn done_or(done: usize, err: Error) -> Result<usize> {
+    match done {
+        0 => Err(err),
+        done => Ok(done),
+    }
+}
+
+impl Class for Filter {
+    const INIT_FLAGS: u32 = group::INIT_FLAGS;
+
+    type Group = Group;
+    type Asked = Asked;
+
+    fn init(flags: u32, max_events: u32) -> Result<Arc<Group>> {
+        Group::new(flags, max_events)
+    }
+
+    fn mark(flags: u32, mask: u64) -> Result<u64> {
+        group::mark_mask(flags, mask)
+    }
+
+    fn pre(group: ArcBorrow<'_, Group>, op: &mut Op<Asked>, event: &ClassEvent) -> Result<bool> {
+        op::pre(group, op, event)
+    }
+
+    fn post(group: ArcBorrow<'_, Group>, op: &mut Op<Asked>, event: &ClassEvent) {
+        op::post(group, op, event);
+    }
+
+    fn wait(asked: &mut Asked) -> Result {
+        asked.wait()
+    }
+
+    fn end(op: &Op<Asked>, asked: KBox<Asked>) {
+        KBox::into_inner(asked).end(op::outcome(op));
+    }
+
+    /// Reads as many events as there are and fit. Waits for the first one only.
+    ///
+    /// Fails with `EINVAL` if the first does not fit, `EAGAIN` if there is none and the file is
+    /// nonblocking, `EFAULT`, `ENOMEM`; in each case nothing is lost.
+    fn read(
+        group: ArcBorrow<'_, Group>,
+        file: &GroupFile,
+        buf: &mut UserSliceWriter,
+    ) -> Result<usize> {
+        let mut done = 0;
+
+        loop {
+            let wait = done == 0 && !file.nonblocking();
+
+            match read_one(&group, file, wait, buf) {
+                Ok(0) => return done_or(done, EAGAIN),
+                Ok(len) => done += len,
+                Err(err) => return done_or(done, err),
+            }
+        }
+    }
+
+    /// Takes one or more answers. Stops at the first bad one.
+    ///
+    /// Fails with `EINVAL` if the first answer is malformed, `ENOENT` if no one waits for it,
+    /// `EFAULT`.
+    fn write(group: ArcBorrow<'_, Group>, buf: &mut UserSliceReader) -> Result<usize> {
+        let mut done = 0;
+
+        loop {
+            match read_answer(buf).and_then(|answer| group.answer(&answer)) {
+                Ok(()) => done += ANSWER_LEN,
+                Err(err) => return done_or(done, err),
+            }
+            if buf.is_empty() {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn poll(group: ArcBorrow<'_, Group>, file: &File, table: PollTable<'_>) -> u32 {
+        if group.poll(file, &table) {
+            bindings::POLLIN | bindings::POLLRDNORM
+        } else {
+            0
+        }
+    }
+
+    /// Fails with `ENOTTY` for a command that is not known.
+    fn ioctl(group: ArcBorrow<'_, Group>, cmd: u32, arg: usize) -> Result<isize> {
+        match cmd {
+            FIONREAD => {
+                let len = group.bytes(|event, is_pre| fields(&group, event, is_pre).len());
+                let len = i32::try_from(len).unwrap_or(i32::MAX);
+                let arg = UserPtr::from_addr(arg);
+
+                UserSlice::new(arg, size_of::<i32>()).writer().write(&len)?;
+            }
+            FAN_IOC_OWN => group.own(),
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+
+    fn release(group: ArcBorrow<'_, Group>) {
+        group.close();
+    }
+
+    fn show_fdinfo(group: ArcBorrow<'_, Group>, m: &SeqFile) {
+        let counts = group.counts();
+        let owner = group.with_owner(|owner| owner.nr_for_reader(m));
+
+        seq_print!(
+            m,
+            "vfs-filter pending:{} queued:{} inflight:{} overflows:{} owner:{}\n",
+            counts.pending,
+            counts.queued,
+            counts.inflight,
+            counts.overflows,
+            owner
+        );
+    }
+}

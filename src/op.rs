@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An operation in flight: which groups it asked, and which of them are told its end.
+//!
+//! All of this is called by the task that does the operation, so there is nothing to lock.
+
+#![forbid(unsafe_code)]
+
+use crate::event::Event;
+use crate::event::Outcome;
+use crate::event::ReservedPost;
+use crate::event::Subject;
+use crate::group::Filter;
+use crate::group::Group;
+use crate::mask::Mask;
+use crate::queue::Question;
+use crate::queue::QuestionNode;
+use crate::sys::class::attach;
+use crate::sys::class::ClassEvent;
+use crate::sys::op::Op;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use kernel::sync::ArcBorrow;
+
+/// A group that was asked.
+struct Record {
+    group: Arc<Group>,
+    event: Arc<Event>,
+    /// What the group is told when the operation ends. `None` if it denied it, or does not ask.
+    post: Option<ReservedPost>,
+}
+
+/// The groups that an operation asked, in that order.
+pub(crate) struct Asked {
+    records: KVec<Record>,
+}
+
+impl Asked {
+    fn new() -> Self {
+        Self {
+            records: KVec::new(),
+        }
+    }
+
+    fn contains(&self, group: ArcBorrow<'_, Group>) -> bool {
+        self.records
+            .iter()
+            .any(|record| core::ptr::eq(&*record.group, &*group))
+    }
+
+    /// Waits for the group that was asked last.
+    ///
+    /// Fails with what it denied the operation with, or `EINTR` after a fatal signal.
+    pub(crate) fn wait(&mut self) -> Result {
+        let record = self.records.last_mut().ok_or(EIO)?;
+        let answer = record.group.wait_for_answer(&record.event);
+
+        // A group that denies is not told the end. One that was interrupted is.
+        if record.event.verdict().is_some() && answer.is_err() {
+            record.post = None;
+        }
+        answer
+    }
+
+    /// The operation ended: tells the groups.
+    pub(crate) fn end(self, outcome: Outcome) {
+        for record in self.records {
+            if let Some(post) = record.post {
+                record.group.end(post, outcome);
+            }
+        }
+    }
+}
+
+/// Is the group not to see this operation, or has it seen it already?
+fn is_exempt(group: ArcBorrow<'_, Group>, op: &mut Op<Asked>) -> bool {
+    group.is_owned_by_current() || op.attached().is_some_and(|asked| asked.contains(group))
+}
+
+/// What a group is told of an operation. Fails with `ENOMEM`, or if there is no file handle.
+fn subject(group: &Group, op: &Op<Asked>, event: &ClassEvent, mask: Mask) -> Result<Subject> {
+    let name = if group.reports_name() {
+        op.name()?
+    } else {
+        None
+    };
+
+    Ok(Subject {
+        mask,
+        pid: event.pid(),
+        fsid: event.fsid(),
+        fid: op.fid()?,
+        name,
+        range: op.range(),
+    })
+}
+
+/// An operation is about to start. Gives true if the group was asked and is to be waited for.
+///
+/// Fails with `EAGAIN` if the caller cannot wait, and with `ENOMEM`: an operation that a group
+/// could not be asked about is not let pass.
+pub(crate) fn pre(
+    group: ArcBorrow<'_, Group>,
+    op: &mut Op<Asked>,
+    event: &ClassEvent,
+) -> Result<bool> {
+    if is_exempt(group, op) {
+        return Ok(false);
+    }
+    if op.nowait() {
+        return Err(EAGAIN);
+    }
+
+    let mask = Mask::from_raw(event.mask());
+    let wanted = mask.posts_of_pres(Mask::from_raw(event.wanted()));
+    let cookie = op.cookie();
+    let (pre, post) = Event::ask(cookie, subject(&group, op, event, mask.with(wanted))?)?;
+    let record = Record {
+        group: group.into(),
+        event: pre.clone_arc(),
+        post: (wanted.post() != 0).then_some(post),
+    };
+    let question = Question::new(pre.clone_arc());
+    let node = QuestionNode::new(cookie, question, GFP_KERNEL_ACCOUNT)?;
+
+    if op.attached().is_none() {
+        attach::<Filter>(op, KBox::new(Asked::new(), GFP_KERNEL_ACCOUNT)?);
+    }
+    let asked = op.attached().ok_or(EIO)?;
+
+    asked.records.push(record, GFP_KERNEL_ACCOUNT)?;
+    if group.ask(node, pre) {
+        return Ok(true);
+    }
+
+    // The listener is gone, and its marks are about to be.
+    asked.records.pop();
+    Ok(false)
+}
+
+/// An operation ended that the group is interested in. Tells it, unless it was asked before.
+pub(crate) fn post(group: ArcBorrow<'_, Group>, op: &mut Op<Asked>, event: &ClassEvent) {
+    if is_exempt(group, op) {
+        return;
+    }
+
+    let cookie = op.cookie();
+    let outcome = outcome(op);
+    let post = subject(&group, op, event, Mask::from_raw(event.mask()))
+        .and_then(|subject| Event::unpaired(cookie, subject, outcome));
+
+    match post {
+        Ok(post) => group.post(post),
+        Err(_) => group.lose(),
+    }
+}
+
+/// How an operation ended.
+pub(crate) fn outcome(op: &Op<Asked>) -> Outcome {
+    Outcome {
+        result: op.result(),
+        range: op.range(),
+    }
+}

@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A class of fanotify groups, as a safe trait.
+//!
+//! The callbacks from C only translate; what the class does is in the trait's functions. All of
+//! them are called without a spinlock held and may sleep.
+//!
+//! C header: [`include/linux/fanotify.h`](srctree/include/linux/fanotify.h)
+
+use super::op::Op;
+use super::pid::Pid;
+use core::marker::PhantomData;
+use kernel::bindings;
+use kernel::error::from_result;
+use kernel::error::to_result;
+use kernel::fs::File;
+use kernel::module::this_module;
+use kernel::prelude::*;
+use kernel::seq_file::SeqFile;
+use kernel::sync::poll::PollTable;
+use kernel::sync::Arc;
+use kernel::sync::ArcBorrow;
+use kernel::types::ForeignOwnable;
+use kernel::uaccess::UserPtr;
+use kernel::uaccess::UserSlice;
+use kernel::uaccess::UserSliceReader;
+use kernel::uaccess::UserSliceWriter;
+
+/// What makes a class of groups.
+///
+/// A group is there from [`Class::init`] on. Its file calls the functions from [`Class::read`] to
+/// [`Class::show_fdinfo`], the last of them [`Class::release`]. A group whose file was released can
+/// still be passed to [`Class::pre`] and [`Class::post`] until its marks are gone.
+pub(crate) trait Class: Sized + 'static {
+    /// Flags of fanotify_init(2) that are accepted, besides the class itself.
+    const INIT_FLAGS: u32;
+
+    /// The class's part of a group.
+    type Group: Send + Sync + 'static;
+
+    /// What the class attaches to an operation that asks its groups.
+    type Asked: Send + 'static;
+
+    /// Makes a group.
+    ///
+    /// `flags` are those of fanotify_init(2), `max_events` is the limit of its queue.
+    fn init(flags: u32, max_events: u32) -> Result<Arc<Self::Group>>;
+
+    /// Checks flags and mask of fanotify_mark(2) and gives the mask that marks are to have.
+    fn mark(flags: u32, mask: u64) -> Result<u64>;
+
+    /// An operation is about to start that the group is interested in.
+    ///
+    /// Gives true if the group was asked and [`Class::wait`] is to be called. Must not wait for
+    /// user space itself. An error ends the operation.
+    fn pre(
+        group: ArcBorrow<'_, Self::Group>,
+        op: &mut Op<Self::Asked>,
+        event: &ClassEvent,
+    ) -> Result<bool>;
+
+    /// An operation ended that the group is interested in.
+    fn post(group: ArcBorrow<'_, Self::Group>, op: &mut Op<Self::Asked>, event: &ClassEvent);
+
+    /// Waits for the answer of the group that was asked last. An error ends the operation.
+    fn wait(asked: &mut Self::Asked) -> Result;
+
+    /// An operation ended, whose groups were asked.
+    fn end(op: &Op<Self::Asked>, asked: KBox<Self::Asked>);
+
+    /// read(2) on the group's file, gives the number of bytes.
+    fn read(
+        group: ArcBorrow<'_, Self::Group>,
+        file: &GroupFile,
+        buf: &mut UserSliceWriter,
+    ) -> Result<usize>;
+
+    /// write(2) on the group's file, gives the number of bytes.
+    fn write(group: ArcBorrow<'_, Self::Group>, buf: &mut UserSliceReader) -> Result<usize>;
+
+    /// Gives what is ready, as `POLLIN` and the like.
+    fn poll(group: ArcBorrow<'_, Self::Group>, file: &File, table: PollTable<'_>) -> u32;
+
+    /// ioctl(2) on the group's file.
+    fn ioctl(group: ArcBorrow<'_, Self::Group>, cmd: u32, arg: usize) -> Result<isize>;
+
+    /// The last descriptor of the group's file was closed.
+    fn release(group: ArcBorrow<'_, Self::Group>);
+
+    /// Shows the class's part of fdinfo.
+    fn show_fdinfo(group: ArcBorrow<'_, Self::Group>, m: &SeqFile);
+}
+
+/// Attaches `asked` to an operation, until [`Class::end`].
+pub(crate) fn attach<C: Class>(op: &mut Op<C::Asked>, asked: KBox<C::Asked>) -> &mut C::Asked {
+    // SAFETY: A promoted constant is static, and it is the one of the class.
+    unsafe { op.attach(&Vtable::<C>::OP_OPS, asked) }
+}
+
+/// An event as the C side passes it on.
+///
+/// # Invariants
+///
+/// `0` is valid, and its pid is referenced, for as long as this is.
+#[repr(transparent)]
+pub(crate) struct ClassEvent(bindings::fanotify_class_event);
+
+impl ClassEvent {
+    /// # Safety
+    ///
+    /// `ptr` must point to a valid `struct fanotify_class_event` during `'a`.
+    unsafe fn from_raw<'a>(ptr: *const bindings::fanotify_class_event) -> &'a Self {
+        // SAFETY: By the safety requirements; the layout is that of the C type.
+        // INVARIANT: By the safety requirements.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// The PRE or POST event, and `FAN_ONDIR`.
+    pub(crate) fn mask(&self) -> u64 {
+        self.0.mask
+    }
+
+    /// All PRE and POST events that the group asks for on this object.
+    pub(crate) fn wanted(&self) -> u64 {
+        self.0.wanted
+    }
+
+    /// Id of the file system, the two words of `struct statfs`'s `f_fsid`.
+    pub(crate) fn fsid(&self) -> [i32; 2] {
+        self.0.fsid.val
+    }
+
+    /// Whom to report.
+    pub(crate) fn pid(&self) -> Pid {
+        // SAFETY: By the type invariant.
+        unsafe { Pid::from_raw(self.0.pid) }
+    }
+}
+
+/// A file of a group.
+///
+/// # Invariants
+///
+/// `0` is an open file of a group of the class, which has the group as its private data.
+#[repr(transparent)]
+pub(crate) struct GroupFile(File);
+
+impl GroupFile {
+    /// # Safety
+    ///
+    /// `ptr` must be an open file of a group of a class in a module during `'a`, and no `fdget_pos`
+    /// region on it may be active in this task.
+    unsafe fn from_raw<'a>(ptr: *mut bindings::file) -> &'a Self {
+        // SAFETY: By the safety requirements. `GroupFile` has the layout of `File`.
+        // INVARIANT: By the safety requirements.
+        unsafe { &*core::ptr::from_ref(File::from_raw_file(ptr)).cast() }
+    }
+
+    /// Is a read not to wait?
+    pub(crate) fn nonblocking(&self) -> bool {
+        self.0.flags() & kernel::fs::file::flags::O_NONBLOCK != 0
+    }
+
+    /// Opens a pidfd to be reported to this group.
+    pub(crate) fn pidfd(&self, pid: &Pid) -> Pidfd {
+        let mut file = core::ptr::null_mut();
+        // SAFETY: By the type invariant the private data is the group, which the file references.
+        // `pid` is referenced, and `file` is there to be written.
+        let fd = unsafe {
+            let group = (*self.0.as_ptr()).private_data.cast();
+
+            bindings::fanotify_class_pidfd(group, pid.as_ptr(), &mut file)
+        };
+
+        // INVARIANT: fanotify_class_pidfd() sets `file` if it reserved a descriptor.
+        Pidfd { fd, file }
+    }
+}
+
+/// A pidfd that is not yet visible to user space. Dropped, it never will be.
+///
+/// # Invariants
+///
+/// If `fd` is not negative, it is a reserved descriptor of the current process, and `file` a file
+/// that is referenced.
+pub(crate) struct Pidfd {
+    fd: i32,
+    file: *mut bindings::file,
+}
+
+impl Pidfd {
+    /// The number to report: a descriptor, `FAN_NOPIDFD` or `FAN_EPIDFD`.
+    pub(crate) fn nr(&self) -> i32 {
+        self.fd
+    }
+
+    /// Makes the descriptor valid.
+    pub(crate) fn install(self) {
+        if let Ok(fd) = u32::try_from(self.fd) {
+            // SAFETY: By the type invariant; reservation and reference are given away, and
+            // `forget` keeps them from being dropped as well.
+            unsafe { bindings::fd_install(fd, self.file) };
+        }
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Pidfd {
+    fn drop(&mut self) {
+        if let Ok(fd) = u32::try_from(self.fd) {
+            // SAFETY: By the type invariant, and as `install` was not called.
+            unsafe {
+                bindings::put_unused_fd(fd);
+                bindings::fput(self.file);
+            }
+        }
+    }
+}
+
+/// A class that fanotify_init(2) knows. Dropped, it is not known any more.
+///
+/// # Invariants
+///
+/// The class `C` is registered as long as this exists.
+pub(crate) struct Registration<C: Class>(PhantomData<C>);
+
+// SAFETY: There is nothing in it, and the class can be unregistered from any task.
+unsafe impl<C: Class> Send for Registration<C> {}
+
+// SAFETY: Nothing can be done with a shared reference to it.
+unsafe impl<C: Class> Sync for Registration<C> {}
+
+impl<C: Class> Registration<C> {
+    /// Registers the class. Fails with `EBUSY` if there is another one.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: A promoted constant is static, and its functions are those of this module, which
+        // unregisters the class before it goes.
+        to_result(unsafe { bindings::fanotify_register_class(&Vtable::<C>::CLASS) })?;
+
+        // INVARIANT: Just registered.
+        Ok(Self(PhantomData))
+    }
+}
+
+impl<C: Class> Drop for Registration<C> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::fanotify_unregister_class(&Vtable::<C>::CLASS) };
+    }
+}
+
+/// The callbacks of class `C`.
+struct Vtable<C: Class>(PhantomData<C>);
+
+impl<C: Class> Vtable<C> {
+    const CLASS: bindings::fanotify_class = bindings::fanotify_class {
+        owner: this_module::<crate::LocalModule>().as_ptr(),
+        fops: &Self::FOPS,
+        init_flags: C::INIT_FLAGS,
+        init: Some(Self::init),
+        free: Some(Self::free),
+        mark: Some(Self::mark),
+        pre: Some(Self::pre),
+        post: Some(Self::post),
+    };
+
+    const OP_OPS: bindings::fsnotify_op_ops = bindings::fsnotify_op_ops {
+        owner: this_module::<crate::LocalModule>().as_ptr(),
+        wait: Some(Self::wait),
+        end: Some(Self::end),
+    };
+
+    const FOPS: bindings::file_operations = bindings::file_operations {
+        owner: this_module::<crate::LocalModule>().as_ptr(),
+        read: Some(Self::read),
+        write: Some(Self::write),
+        poll: Some(Self::poll),
+        unlocked_ioctl: Some(Self::ioctl),
+        compat_ioctl: bindings::compat_ptr_ioctl,
+        release: Some(Self::release),
+        llseek: Some(bindings::noop_llseek),
+        show_fdinfo: Some(Self::show_fdinfo),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// `group` must point to a group of class `C` that [`Vtable::init`] succeeded for and that is
+    /// referenced during `'a`.
+    unsafe fn borrow<'a>(group: *mut bindings::fsnotify_group) -> ArcBorrow<'a, C::Group> {
+        // SAFETY: By the safety requirements, the private part was set by `init`, and is only taken
+        // back by `free`, when there is no reference to the group left.
+        unsafe { Arc::borrow(bindings::fanotify_class_private(group)) }
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be an open file of a group of class `C`, with no `fdget_pos` region active in
+    /// this task; which there is not, as the files have no position.
+    unsafe fn open_file<'a>(file: *mut bindings::file) -> (ArcBorrow<'a, C::Group>, &'a GroupFile) {
+        // SAFETY: The private data of such a file is its group, which it references while it is
+        // open; the rest is by the safety requirements.
+        unsafe { (Self::borrow((*file).private_data.cast()), GroupFile::from_raw(file)) }
+    }
+
+    /// # Safety
+    ///
+    /// `group` must be a new group of class `C`.
+    unsafe extern "C" fn init(group: *mut bindings::fsnotify_group, flags: c_uint) -> c_int {
+        from_result(|| {
+            // SAFETY: The C side passes a valid group that no one else knows yet.
+            let max_events = unsafe { (*group).max_events };
+            let private = C::init(flags, max_events)?.into_foreign();
+
+            // SAFETY: As above.
+            unsafe { bindings::fanotify_set_class_private(group, private) };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `group` must be a group of class `C` that `init` succeeded for, without references.
+    unsafe extern "C" fn free(group: *mut bindings::fsnotify_group) {
+        // SAFETY: By the safety requirements this is what `init` has set, and no one borrows it.
+        drop(unsafe { Arc::<C::Group>::from_foreign(bindings::fanotify_class_private(group)) });
+    }
+
+    /// # Safety
+    ///
+    /// `mask` must point to the mask.
+    unsafe extern "C" fn mark(
+        _group: *mut bindings::fsnotify_group,
+        flags: c_uint,
+        mask: *mut u64,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the safety requirements.
+            unsafe { *mask = C::mark(flags, *mask)? };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `group` must be a group of class `C` that has a mark, in a read section of
+    /// `fsnotify_mark_srcu`; `op` an operation of this task, `event` valid during the call.
+    unsafe extern "C" fn pre(
+        group: *mut bindings::fsnotify_group,
+        op: *mut bindings::fsnotify_op,
+        event: *const bindings::fanotify_class_event,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: The mark references the group until after the read section. Only this class
+            // attaches something to an operation, as there is only one class.
+            let asked = unsafe {
+                C::pre(Self::borrow(group), Op::from_raw(op), ClassEvent::from_raw(event))?
+            };
+
+            Ok(c_int::from(asked))
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As for `pre`.
+    unsafe extern "C" fn post(
+        group: *mut bindings::fsnotify_group,
+        op: *mut bindings::fsnotify_op,
+        event: *const bindings::fanotify_class_event,
+    ) {
+        // SAFETY: As in `pre`.
+        unsafe { C::post(Self::borrow(group), Op::from_raw(op), ClassEvent::from_raw(event)) };
+    }
+
+    /// # Safety
+    ///
+    /// `op` must be an operation of this task that this class has attached something to.
+    unsafe extern "C" fn wait(op: *mut bindings::fsnotify_op) -> c_int {
+        from_result(|| {
+            // SAFETY: By the safety requirements.
+            let op = unsafe { Op::<C::Asked>::from_raw(op) };
+
+            C::wait(op.attached().ok_or(EIO)?)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As for `wait`, and nothing else may be called for `op` after it.
+    unsafe extern "C" fn end(op: *mut bindings::fsnotify_op) {
+        // SAFETY: By the safety requirements.
+        let op = unsafe { Op::<C::Asked>::from_raw(op) };
+        // SAFETY: Something is attached, and the C side forgets it after this call.
+        let asked = unsafe { op.detach() };
+
+        C::end(op, asked);
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Vtable::open_file`].
+    unsafe extern "C" fn read(
+        file: *mut bindings::file,
+        buf: *mut c_char,
+        count: usize,
+        _pos: *mut bindings::loff_t,
+    ) -> isize {
+        from_result(|| {
+            // SAFETY: By the safety requirements.
+            let (group, file) = unsafe { Self::open_file(file) };
+            let mut buf = UserSlice::new(UserPtr::from_ptr(buf.cast()), count).writer();
+
+            // CAST: No more than `count`, which the C side limits to `MAX_RW_COUNT`.
+            C::read(group, file, &mut buf).map(|len| len as isize)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Vtable::open_file`].
+    unsafe extern "C" fn write(
+        file: *mut bindings::file,
+        buf: *const c_char,
+        count: usize,
+        _pos: *mut bindings::loff_t,
+    ) -> isize {
+        from_result(|| {
+            // SAFETY: By the safety requirements.
+            let (group, _) = unsafe { Self::open_file(file) };
+            let buf = UserPtr::from_ptr(buf.cast_mut().cast());
+            let mut buf = UserSlice::new(buf, count).reader();
+
+            // CAST: As in `read`.
+            C::write(group, &mut buf).map(|len| len as isize)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Vtable::open_file`]; `wait` must be null or a valid poll table.
+    unsafe extern "C" fn poll(
+        file: *mut bindings::file,
+        wait: *mut bindings::poll_table_struct,
+    ) -> bindings::__poll_t {
+        // SAFETY: By the safety requirements.
+        let (group, file) = unsafe { Self::open_file(file) };
+        // SAFETY: By the safety requirements.
+        let table = unsafe { PollTable::from_raw(wait) };
+
+        C::poll(group, &file.0, table)
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Vtable::open_file`].
+    unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
+        from_result(|| {
+            // SAFETY: By the safety requirements.
+            let (group, _) = unsafe { Self::open_file(file) };
+
+            C::ioctl(group, cmd, arg)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Vtable::open_file`], for the last time.
+    unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (group, _) = unsafe { Self::open_file(file) };
+
+        C::release(group);
+        // SAFETY: The file's reference to the group is given away here, and nothing of the file is
+        // used after this. The module is referenced by the file until after the call.
+        unsafe { bindings::fsnotify_destroy_group((*file).private_data.cast()) };
+        0
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Vtable::open_file`]; `m` must be a valid seq_file that no one else uses.
+    unsafe extern "C" fn show_fdinfo(m: *mut bindings::seq_file, file: *mut bindings::file) {
+        // SAFETY: By the safety requirements, this shows what all classes have in common: the flags
+        // of the group and its marks.
+        unsafe { bindings::fanotify_show_fdinfo(m, file) };
+
+        // SAFETY: By the safety requirements.
+        let ((group, _), m) = unsafe { (Self::open_file(file), SeqFile::from_raw(m)) };
+
+        C::show_fdinfo(group, m);
+    }
+}

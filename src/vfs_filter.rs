@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `FAN_CLASS_VFS_FILTER`: fanotify groups that see every VFS operation twice.
+//!
+//! Before an operation starts (PRE), with no lock held, each interested group is asked and can
+//! deny it. After it ended (POST), each group that allowed it is told its result. The interface to
+//! user space is described in `docs/uapi.md`, the architecture in `docs/design.md`.
+//!
+//! # Rooms
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`mask`] | which events can be filtered, and their PRE and POST bits |
+//! | [`event`] | an event and what its owner may do with it |
+//! | [`queue`] | the two lanes of a group and the events that wait for an answer |
+//! | [`group`] | a group: its flags, owner and life cycle |
+//! | [`op`] | an operation in flight: whom it asked, and who is told its end |
+//! | [`verdict`] | answers of user space |
+//! | [`wire`] | the layout of events in user space |
+//! | [`file`] | read, write, poll, ioctl, release and fdinfo of the group's file |
+//! | [`sys`] | the only `unsafe` code: safe wrappers over the C side |
+//!
+//! # Lock order
+//!
+//! There is one lock, [`group::Group`]'s queue lock, a spinlock. Nothing is allocated, freed or
+//! copied to user space under it, and no other lock is taken under it but those of wait queues.
+
+mod event;
+mod file;
+mod group;
+mod mask;
+mod op;
+mod queue;
+mod sys;
+mod verdict;
+mod wire;
+
+use kernel::prelude::*;
+
+module! {
+    type: VfsFilter,
+    name: "vfs_filter",
+    authors: ["The vfs-filter founders"],
+    description: "fanotify groups that see every VFS operation before it starts and after it ended",
+    license: "GPL",
+    alias: ["fanotify-class-vfs-filter"],
+}
+
+/// The loaded module. New groups can be made as long as it exists.
+///
+/// There is nothing to wait for when it is dropped: each group, each of their open files and each
+/// operation that asked one of them holds a reference to the module, which is dropped by code
+/// outside of it, so that none of them is left by then.
+struct VfsFilter {
+    _class: sys::class::Registration<group::Filter>,
+}
+
+impl kernel::Module for VfsFilter {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        Ok(Self {
+            _class: sys::class::Registration::new()?,
+        })
+    }
+}
