@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Events of FAN_CLASS_VFS_FILTER, taken apart.
+ *
+ * Every event that any test reads goes through event_parse(), which takes
+ * nothing that is not exactly as it has to be.
+ */
+
+#ifndef __EVENT_H
+#define __EVENT_H
+
+#include <sys/statfs.h>
+
+#include "common.h"
+
+struct fid {
+	__kernel_fsid_t fsid;
+	__u32 bytes;
+	__s32 type;
+	unsigned char handle[MAX_HANDLE_SZ];
+};
+
+struct event {
+	__u64 mask;
+	__s32 pid;
+	__u32 len;		/* of the whole event */
+	__u64 records;		/* RECORD(type) for each that it has */
+	__u32 flags;		/* of the OP record, with the next two */
+	__u64 cookie;
+	__s64 result;
+	struct fid fid;		/* the object */
+	struct fid dir;		/* and where it has its name */
+	char name[NAME_MAX + 1];
+	__u64 offset;
+	__u64 count;
+	__s32 pidfd;
+};
+
+/* What a FID record says of an object, by the calls that are there for it. */
+static inline struct fid fid_of(struct __test_metadata *const _metadata,
+				const char *path)
+{
+	struct {
+		struct file_handle fh;
+		unsigned char bytes[MAX_HANDLE_SZ];
+	} handle = { .fh.handle_bytes = MAX_HANDLE_SZ };
+	struct fid fid = {};
+	struct statfs st;
+	int mount_id;
+
+	ASSERT_EQ(0, statfs(path, &st));
+	memcpy(&fid.fsid, &st.f_fsid, sizeof(fid.fsid));
+	ASSERT_EQ(0, name_to_handle_at(AT_FDCWD, path, &handle.fh, &mount_id,
+				       0));
+	fid.bytes = handle.fh.handle_bytes;
+	fid.type = handle.fh.handle_type;
+	memcpy(fid.handle, handle.fh.f_handle, fid.bytes);
+	return fid;
+}
+
+static inline bool same_fid(const struct fid *a, const struct fid *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+#define RECORD(type)	(1ULL << (type))
+#define RECORD_OP	RECORD(FAN_EVENT_INFO_TYPE_OP)
+#define RECORD_NAME	RECORD(FAN_EVENT_INFO_TYPE_DFID_NAME)
+#define RECORD_FID	RECORD(FAN_EVENT_INFO_TYPE_FID)
+#define RECORD_RANGE	RECORD(FAN_EVENT_INFO_TYPE_RANGE)
+#define RECORD_PIDFD	RECORD(FAN_EVENT_INFO_TYPE_PIDFD)
+
+#define ALL_PRE		FAN_PRE(0xfff)
+#define ALL_POST	FAN_POST(0xfff)
+
+static inline void parse_fid(struct __test_metadata *const _metadata,
+			     const char *rec, size_t len, struct fid *fid,
+			     char *name)
+{
+	const size_t fixed = sizeof(struct fanotify_event_info_fid) +
+			     2 * sizeof(__u32);
+	size_t end;
+
+	ASSERT_LE(fixed, len);
+	memcpy(&fid->fsid, rec + 4, 8);
+	memcpy(&fid->bytes, rec + 12, 4);
+	memcpy(&fid->type, rec + 16, 4);
+	ASSERT_LT(0U, fid->bytes);
+	ASSERT_LE(fid->bytes, sizeof(fid->handle));
+	ASSERT_LE(fixed + fid->bytes, len);
+	memcpy(fid->handle, rec + fixed, fid->bytes);
+
+	end = fixed + fid->bytes;
+	if (name) {
+		const size_t n = strnlen(rec + end, len - end);
+
+		ASSERT_LT(end + n, len);
+		ASSERT_LT(0UL, n);
+		ASSERT_LE(n, (size_t)NAME_MAX);
+		memcpy(name, rec + end, n);
+		end += n + 1;
+	}
+
+	ASSERT_EQ((end + 3) & ~3UL, len);
+	while (end < len)
+		ASSERT_EQ(0, rec[end++]);
+}
+
+/* Returns the place of the record among the others. */
+static inline int parse_record(struct __test_metadata *const _metadata,
+			       const char *rec, size_t len, struct event *ev)
+{
+	struct fanotify_event_info_range range;
+	struct fanotify_event_info_pidfd pidfd;
+	struct fanotify_event_info_op op;
+
+	switch ((unsigned char)rec[0]) {
+	case FAN_EVENT_INFO_TYPE_OP:
+		ASSERT_EQ(sizeof(op), len);
+		memcpy(&op, rec, sizeof(op));
+		ev->flags = op.flags;
+		ev->cookie = op.cookie;
+		ev->result = op.result;
+		return 1;
+	case FAN_EVENT_INFO_TYPE_DFID_NAME:
+		parse_fid(_metadata, rec, len, &ev->dir, ev->name);
+		return 2;
+	case FAN_EVENT_INFO_TYPE_FID:
+		parse_fid(_metadata, rec, len, &ev->fid, NULL);
+		return 3;
+	case FAN_EVENT_INFO_TYPE_RANGE:
+		ASSERT_EQ(sizeof(range), len);
+		memcpy(&range, rec, sizeof(range));
+		ASSERT_EQ(0U, range.pad);
+		ev->offset = range.offset;
+		ev->count = range.count;
+		return 4;
+	case FAN_EVENT_INFO_TYPE_PIDFD:
+		ASSERT_EQ(sizeof(pidfd), len);
+		memcpy(&pidfd, rec, sizeof(pidfd));
+		ev->pidfd = pidfd.pidfd;
+		return 5;
+	}
+	ASSERT_TRUE(false)
+		TH_LOG("record of type %u", (unsigned char)rec[0]);
+	return 0;
+}
+
+/* Holds for each event, whatever it is about. */
+static inline void event_check(struct __test_metadata *const _metadata,
+			       const struct event *ev)
+{
+	if (ev->mask == FAN_Q_OVERFLOW) {
+		EXPECT_EQ(RECORD_OP, ev->records);
+		EXPECT_EQ(0, ev->pid);
+		EXPECT_EQ(0ULL, ev->cookie);
+		EXPECT_EQ(0U, ev->flags);
+		EXPECT_EQ(0LL, ev->result);
+		return;
+	}
+
+	ASSERT_EQ(0ULL, ev->mask & ~(ALL_PRE | ALL_POST | FAN_ONDIR));
+	ASSERT_EQ(1, __builtin_popcountll(ev->mask & (ALL_PRE | ALL_POST)));
+	EXPECT_NE(0ULL, ev->records & RECORD_OP);
+	EXPECT_NE(0ULL, ev->records & RECORD_FID);
+	EXPECT_NE(0ULL, ev->cookie);
+	if (ev->mask & ALL_PRE) {
+		EXPECT_EQ(0U, ev->flags);
+		EXPECT_EQ(0LL, ev->result);
+	}
+	EXPECT_EQ(0U, ev->flags & ~FAN_OP_UNPAIRED);
+}
+
+static inline struct event event_parse(struct __test_metadata *const _metadata,
+				       const char *buf, size_t len)
+{
+	struct fanotify_event_metadata meta;
+	struct fanotify_event_info_header hdr;
+	struct event ev = { .pidfd = FAN_NOPIDFD };
+	int place, last = 0;
+	size_t pos;
+
+	ASSERT_LE(sizeof(meta), len);
+	memcpy(&meta, buf, sizeof(meta));
+	ASSERT_EQ(FANOTIFY_METADATA_VERSION, meta.vers);
+	ASSERT_EQ(0, meta.reserved);
+	ASSERT_EQ(sizeof(meta), meta.metadata_len);
+	ASSERT_EQ(FAN_NOFD, meta.fd);
+	ASSERT_LE(meta.event_len, len);
+	ev.mask = meta.mask;
+	ev.pid = meta.pid;
+	ev.len = meta.event_len;
+
+	for (pos = sizeof(meta); pos < ev.len; pos += hdr.len) {
+		ASSERT_LE(pos + sizeof(hdr), ev.len);
+		memcpy(&hdr, buf + pos, sizeof(hdr));
+		ASSERT_EQ(0, hdr.pad);
+		ASSERT_LE(sizeof(hdr), hdr.len);
+		ASSERT_LE(pos + hdr.len, ev.len);
+		place = parse_record(_metadata, buf + pos, hdr.len, &ev);
+		ASSERT_LT(last, place);
+		last = place;
+		ev.records |= RECORD(hdr.info_type);
+	}
+	ASSERT_EQ(ev.len, pos);
+	event_check(_metadata, &ev);
+	return ev;
+}
+
+#endif /* __EVENT_H */

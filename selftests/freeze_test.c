@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Freezing: of tasks that wait for an answer, and of the file system that they
+ * want to write to.
+ */
+
+#include <linux/fs.h>
+
+#include "fs.h"
+#include "group.h"
+#include "hold.h"
+
+#define CGROUP_DIR WORK_DIR "/cgroup"
+
+FIXTURE(task)
+{
+	struct group *g;
+};
+
+FIXTURE_VARIANT(task)
+{
+	const char *type;	/* of file system, with its options */
+	const char *options;
+	const char *control;	/* file that freezes and thaws */
+	const char *freeze;	/* by these */
+	const char *thaw;
+	const char *state;	/* file that has a line when all is frozen */
+	const char *frozen;
+};
+
+FIXTURE_VARIANT_ADD(task, cgroup2)
+{
+	.type = "cgroup2",
+	.control = "cgroup.freeze",
+	.freeze = "1",
+	.thaw = "0",
+	.state = "cgroup.events",
+	.frozen = "frozen 1\n",
+};
+
+FIXTURE_VARIANT_ADD(task, cgroup1)
+{
+	.type = "cgroup",
+	.options = "freezer",
+	.control = "freezer.state",
+	.freeze = "FROZEN",
+	.thaw = "THAWED",
+	.state = "freezer.state",
+	.frozen = "FROZEN\n",
+};
+
+static char cgroup[64], control[96];
+static const char *thaw_word;
+
+static void remove_cgroup(void)
+{
+	write_file(control, 0, thaw_word);
+	EVENTUALLY(!rmdir(cgroup) || errno != EBUSY);
+}
+
+FIXTURE_SETUP(task)
+{
+	REQUIRE_CLASS();
+	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
+	put_file(_metadata, "file", "");
+	self->g = group_open(_metadata, 0);
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+
+	ASSERT_EQ(0, mkdir(CGROUP_DIR, 0755));
+	if (mount("vfs-filter", CGROUP_DIR, variant->type, 0, variant->options))
+		SKIP(return, "mount %s: %s", variant->type, strerror(errno));
+	snprintf(cgroup, sizeof(cgroup), CGROUP_DIR "/vfs-filter-%d", getpid());
+	snprintf(control, sizeof(control), "%s/%s", cgroup, variant->control);
+	thaw_word = variant->thaw;
+	ASSERT_EQ(0, mkdir(cgroup, 0755));
+	if (access(control, F_OK)) {
+		rmdir(cgroup);
+		SKIP(return, "no %s", control);
+	}
+}
+
+FIXTURE_TEARDOWN(task)
+{
+	write_file(control, 0, thaw_word);
+	test_end(_metadata);
+	remove_cgroup();
+}
+
+static void enter_cgroup(struct __test_metadata *const _metadata, pid_t pid)
+{
+	char path[96], text[16];
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	snprintf(text, sizeof(text), "%d", pid);
+	ASSERT_EQ(0, write_file(path, 0, text));
+}
+
+static bool is_frozen(const char *state, const char *frozen)
+{
+	char path[96], buf[256];
+
+	snprintf(path, sizeof(path), "%s/%s", cgroup, state);
+	return read_file(path, buf, sizeof(buf)) > 0 && strstr(buf, frozen);
+}
+
+TEST_F(task, frozen_while_it_waits)
+{
+	struct job *job = write_prepare(_metadata, "file", "ab");
+	struct event pre;
+
+	enter_cgroup(_metadata, job->pid);
+	job_go(_metadata, job);
+	pre = expect_pre(_metadata, self->g, job->pid);
+	EXPECT_FALSE(is_frozen(variant->state, variant->frozen));
+	ASSERT_EQ(0, write_file(control, 0, variant->freeze));
+	ASSERT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)))
+		TH_LOG("a task that waits for an answer is not freezable");
+
+	/* The answer is taken, and acted upon when it is thawed. */
+	allow(_metadata, self->g, &pre);
+	expect_blocked(_metadata, job);
+	expect_silence(_metadata, self->g);
+	ASSERT_EQ(0, write_file(control, 0, variant->thaw));
+	EXPECT_EQ(2, job_join(_metadata, job));
+	expect_post(_metadata, self->g, &pre, 2);
+}
+
+TEST_F(task, thawed_while_it_waits)
+{
+	struct job *job = write_prepare(_metadata, "file", "ab");
+	struct event pre;
+
+	enter_cgroup(_metadata, job->pid);
+	job_go(_metadata, job);
+	pre = expect_pre(_metadata, self->g, job->pid);
+	ASSERT_EQ(0, write_file(control, 0, variant->freeze));
+	ASSERT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)));
+	ASSERT_EQ(0, write_file(control, 0, variant->thaw));
+	ASSERT_TRUE(EVENTUALLY(!is_frozen(variant->state, variant->frozen)));
+
+	/* It goes on waiting, and gets the answer it waits for. */
+	expect_blocked(_metadata, job);
+	answer(_metadata, self->g, &pre, FAN_DENY);
+	EXPECT_EQ(-EPERM, job_join(_metadata, job));
+}
+
+FIXTURE(fsfreeze)
+{
+	struct group *g;
+};
+
+static int fs_fd;
+
+static void thaw(void)
+{
+	ioctl(fs_fd, FITHAW, 0);
+}
+
+FIXTURE_SETUP(fsfreeze)
+{
+	REQUIRE_CLASS();
+	if (!fs_setup(_metadata, "ext4", FS_SIZE))
+		SKIP(return, "no ext4 on a loop device");
+	put_file(_metadata, "file", "as it was");
+	fs_fd = open(".", O_RDONLY | O_DIRECTORY);
+	ASSERT_LE(0, fs_fd);
+	guard_start(_metadata, thaw);
+	self->g = group_open(_metadata, 0);
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+}
+
+FIXTURE_TEARDOWN(fsfreeze)
+{
+	test_end(_metadata);
+	/* Of no consequence, unless it came to be frozen only now. */
+	thaw();
+}
+
+static long freeze_fs(void *arg)
+{
+	(void)arg;
+	return ioctl(fs_fd, FIFREEZE, 0);
+}
+
+/* In a job, for this would wait for whoever is writing already. */
+static void freeze(struct __test_metadata *const _metadata)
+{
+	ASSERT_EQ(0, job_join(_metadata,
+			      job_start(_metadata, freeze_fs, NULL)));
+}
+
+TEST_F(fsfreeze, frozen_while_it_waits)
+{
+	struct job *job = write_start(_metadata, "file", "AS");
+	const struct event pre = expect_pre(_metadata, self->g, job->pid);
+
+	freeze(_metadata);
+	allow(_metadata, self->g, &pre);
+	ASSERT_TRUE(EVENTUALLY(!group_state(_metadata, self->g).pending));
+	expect_blocked(_metadata, job);
+	EXPECT_EQ(1, group_state(_metadata, self->g).inflight);
+	expect_silence(_metadata, self->g);
+	expect_content(_metadata, "file", "as it was");
+
+	ASSERT_EQ(0, ioctl(fs_fd, FITHAW, 0));
+	EXPECT_EQ(2, job_join(_metadata, job));
+	expect_post(_metadata, self->g, &pre, 2);
+	expect_content(_metadata, "file", "AS it was");
+}
+
+TEST_F(fsfreeze, thawed_while_it_waits)
+{
+	struct job *job = write_start(_metadata, "file", "AS");
+	const struct event pre = expect_pre(_metadata, self->g, job->pid);
+
+	freeze(_metadata);
+	ASSERT_EQ(0, ioctl(fs_fd, FITHAW, 0));
+	expect_blocked(_metadata, job);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(2, job_join(_metadata, job));
+	expect_post(_metadata, self->g, &pre, 2);
+}
+
+/* Asked before there is anything to wait for, and denied without it. */
+TEST_F(fsfreeze, asked_while_frozen)
+{
+	struct event pre;
+	struct job *job;
+
+	freeze(_metadata);
+	job = write_start(_metadata, "file", "AS");
+	pre = expect_pre(_metadata, self->g, job->pid);
+	answer(_metadata, self->g, &pre, FAN_DENY);
+	EXPECT_EQ(-EPERM, job_join(_metadata, job));
+
+	/* Who waits for an answer can be killed, frozen or not. */
+	job = write_start(_metadata, "file", "AS");
+	pre = expect_pre(_metadata, self->g, job->pid);
+	job_kill(_metadata, job, SIGKILL);
+	expect_post(_metadata, self->g, &pre, -EINTR);
+	ASSERT_EQ(0, ioctl(fs_fd, FITHAW, 0));
+}
+
+/* At both ends of the operation nothing is held that a freeze waits for. */
+TEST_F(fsfreeze, frozen_in_flight)
+{
+	static const char *const points[] = { "begin", "end" };
+
+	REQUIRE_HOLDS();
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
+		struct job *job = write_prepare(_metadata, "file", "AS");
+		struct event pre;
+
+		hold(_metadata, points[i], job->pid);
+		job_go(_metadata, job);
+		pre = expect_pre(_metadata, self->g, job->pid);
+		allow(_metadata, self->g, &pre);
+		wait_held(_metadata, points[i]);
+		freeze(_metadata);
+		ASSERT_EQ(0, ioctl(fs_fd, FITHAW, 0));
+		release(_metadata, points[i]);
+		EXPECT_EQ(2, job_join(_metadata, job));
+		expect_post(_metadata, self->g, &pre, 2);
+	}
+}
+
+TEST_HARNESS_MAIN

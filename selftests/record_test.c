@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What an event says of the object, its name and who is at it: the same as the
+ * system calls that tell it.
+ */
+
+#include <pthread.h>
+
+#include "fs.h"
+#include "group.h"
+
+FIXTURE(record)
+{
+	struct group *g;
+};
+
+FIXTURE_VARIANT(record)
+{
+	const char *fs;
+};
+
+FIXTURE_VARIANT_ADD(record, tmpfs)
+{
+	.fs = "tmpfs",
+};
+
+FIXTURE_VARIANT_ADD(record, ext4)
+{
+	.fs = "ext4",
+};
+
+FIXTURE_SETUP(record)
+{
+	REQUIRE_CLASS();
+	if (!fs_setup(_metadata, variant->fs, FS_SIZE))
+		SKIP(return, "no ext4 on a loop device");
+	ASSERT_EQ(0, mkdir("dir", 0755));
+	put_file(_metadata, "dir/file", "");
+	put_file(_metadata, "top", "");
+	ASSERT_EQ(0, link("dir/file", "link"));
+}
+
+FIXTURE_TEARDOWN(record)
+{
+	test_end(_metadata);
+}
+
+static struct group *open_group(struct __test_metadata *const _metadata,
+				unsigned int flags)
+{
+	struct group *g = group_open(_metadata, flags);
+
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY, ".");
+	return g;
+}
+
+/* Lets a job write, and returns both of its events. */
+static void watch_write(struct __test_metadata *const _metadata,
+			struct group *g, struct job *job, struct event ev[2])
+{
+	ev[0] = expect_pre(_metadata, g, job->pid);
+	allow(_metadata, g, &ev[0]);
+	EXPECT_EQ(2, job_join(_metadata, job));
+	ev[1] = expect_post(_metadata, g, &ev[0], 2);
+}
+
+static void expect_object(struct __test_metadata *const _metadata,
+			  const struct event ev[2], const char *path)
+{
+	const struct fid fid = fid_of(_metadata, path);
+
+	for (int i = 0; i < 2; i++)
+		EXPECT_TRUE(same_fid(&fid, &ev[i].fid));
+}
+
+static void expect_name(struct __test_metadata *const _metadata,
+			const struct event ev[2], const char *dir,
+			const char *name)
+{
+	const struct fid fid = fid_of(_metadata, dir);
+
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(RECORD_OP | RECORD_NAME | RECORD_FID | RECORD_RANGE,
+			  ev[i].records);
+		EXPECT_TRUE(same_fid(&fid, &ev[i].dir));
+		EXPECT_STREQ(name, ev[i].name);
+	}
+}
+
+static void expect_no_name(struct __test_metadata *const _metadata,
+			   const struct event ev[2])
+{
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(RECORD_OP | RECORD_FID | RECORD_RANGE, ev[i].records);
+}
+
+/* Handles are reported whatever is asked for, and names only if they are. */
+TEST_F(record, object)
+{
+	static const unsigned int flags[] = {
+		0, FAN_REPORT_FID, FAN_REPORT_DIR_FID,
+		FAN_REPORT_FID | FAN_REPORT_DIR_FID,
+	};
+	struct event ev[2];
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct group *g = open_group(_metadata, flags[i]);
+
+		watch_write(_metadata, g,
+			    write_start(_metadata, "dir/file", "ab"), ev);
+		expect_no_name(_metadata, ev);
+		expect_object(_metadata, ev, "dir/file");
+		watch_write(_metadata, g, write_start(_metadata, "top", "ab"),
+			    ev);
+		expect_no_name(_metadata, ev);
+		expect_object(_metadata, ev, "top");
+		expect_silence(_metadata, g);
+		group_close(g);
+	}
+}
+
+TEST_F(record, name)
+{
+	static const unsigned int flags[] = {
+		FAN_REPORT_DFID_NAME, FAN_REPORT_DFID_NAME | FAN_REPORT_FID,
+		FAN_REPORT_DFID_NAME_TARGET,
+	};
+	static const struct {
+		const char *path, *dir, *name;
+	} cases[] = {
+		{ "dir/file", "dir", "file" },
+		{ "top", ".", "top" },
+		{ "link", ".", "link" },
+		{ "dir/../link", ".", "link" },
+	};
+	struct event ev[2];
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct group *g = open_group(_metadata, flags[i]);
+
+		for (size_t k = 0; k < ARRAY_SIZE(cases); k++) {
+			watch_write(_metadata, g,
+				    write_start(_metadata, cases[k].path,
+						"ab"), ev);
+			expect_name(_metadata, ev, cases[k].dir,
+				    cases[k].name);
+			expect_object(_metadata, ev, cases[k].path);
+		}
+		expect_silence(_metadata, g);
+		group_close(g);
+	}
+}
+
+/* Of every length as to how it is padded, and the longest. */
+TEST_F(record, name_lengths)
+{
+	static const int lengths[] = { 1, 2, 3, 4, 5, 31, 32, 33, NAME_MAX };
+	struct group *g = open_group(_metadata, FAN_REPORT_DFID_NAME);
+	char name[NAME_MAX + 1], path[NAME_MAX + 8];
+	struct event ev[2];
+
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+		memset(name, 'a' + i, lengths[i]);
+		name[lengths[i]] = '\0';
+		snprintf(path, sizeof(path), "dir/%s", name);
+		put_file(_metadata, path, "");
+		watch_write(_metadata, g, write_start(_metadata, path, "ab"),
+			    ev);
+		expect_name(_metadata, ev, "dir", name);
+		expect_object(_metadata, ev, path);
+	}
+}
+
+/* Jobs that hold the file, and write when its name is no longer the same. */
+static int file_fd;
+
+static long write_fd(void *arg)
+{
+	return write(file_fd, arg, 2);
+}
+
+TEST_F(record, renamed)
+{
+	struct group *g = open_group(_metadata, FAN_REPORT_DFID_NAME);
+	struct event ev[2];
+
+	file_fd = open("top", O_WRONLY);
+	ASSERT_LE(0, file_fd);
+	ASSERT_EQ(0, rename("top", "dir/renamed"));
+	watch_write(_metadata, g, job_start(_metadata, write_fd, "ab"), ev);
+	expect_name(_metadata, ev, "dir", "renamed");
+	expect_object(_metadata, ev, "dir/renamed");
+	close(file_fd);
+}
+
+TEST_F(record, unlinked)
+{
+	struct group *g = open_group(_metadata, FAN_REPORT_DFID_NAME);
+	const struct fid fid = fid_of(_metadata, "top");
+	struct event ev[2];
+
+	file_fd = open("top", O_WRONLY);
+	ASSERT_LE(0, file_fd);
+	ASSERT_EQ(0, unlink("top"));
+	watch_write(_metadata, g, job_start(_metadata, write_fd, "ab"), ev);
+	expect_no_name(_metadata, ev);
+	EXPECT_TRUE(same_fid(&fid, &ev[0].fid));
+	close(file_fd);
+}
+
+TEST_F(record, never_linked)
+{
+	struct group *g = open_group(_metadata, FAN_REPORT_DFID_NAME);
+	struct event ev[2];
+	char path[32];
+
+	file_fd = open("dir", O_TMPFILE | O_WRONLY, 0600);
+	ASSERT_LE(0, file_fd);
+	watch_write(_metadata, g, job_start(_metadata, write_fd, "ab"), ev);
+	expect_no_name(_metadata, ev);
+
+	/* It is known by its handle once it has a name. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
+	ASSERT_EQ(0, linkat(AT_FDCWD, path, AT_FDCWD, "dir/new",
+			    AT_SYMLINK_FOLLOW));
+	expect_object(_metadata, ev, "dir/new");
+	close(file_fd);
+}
+
+static pid_t pid_of(struct __test_metadata *const _metadata, int pidfd)
+{
+	char path[64], buf[1024];
+	const char *line;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	ASSERT_LT(0, read_file(path, buf, sizeof(buf)));
+	line = strstr(buf, "\nPid:");
+	ASSERT_NE(NULL, line)
+		TH_LOG("descriptor %d is no pidfd: %s", pidfd, buf);
+	return atoi(line + 5);
+}
+
+/* Both events are read while the process is there, be it as a zombie. */
+static void expect_pidfds(struct __test_metadata *const _metadata,
+			  struct group *g, pid_t pid)
+{
+	struct event ev[2];
+
+	ev[0] = expect_pre(_metadata, g, pid);
+	allow(_metadata, g, &ev[0]);
+	ev[1] = expect_post(_metadata, g, &ev[0], 2);
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(RECORD_OP | RECORD_FID | RECORD_RANGE | RECORD_PIDFD,
+			  ev[i].records);
+		ASSERT_LE(0, ev[i].pidfd);
+		EXPECT_EQ(pid, pid_of(_metadata, ev[i].pidfd));
+		EXPECT_EQ(FD_CLOEXEC, fcntl(ev[i].pidfd, F_GETFD));
+		close(ev[i].pidfd);
+	}
+}
+
+TEST_F(record, pidfd)
+{
+	struct group *g = open_group(_metadata, FAN_REPORT_PIDFD);
+	struct job *job = write_start(_metadata, "top", "ab");
+
+	expect_pidfds(_metadata, g, job->pid);
+	EXPECT_EQ(2, job_join(_metadata, job));
+}
+
+TEST_F(record, all_records)
+{
+	struct group *g = open_group(_metadata, FAN_REPORT_PIDFD |
+				     FAN_REPORT_DFID_NAME_TARGET);
+	struct job *job = write_start(_metadata, "top", "ab");
+	const struct event pre = expect_pre(_metadata, g, job->pid);
+	struct event post;
+
+	EXPECT_EQ(RECORD_OP | RECORD_NAME | RECORD_FID | RECORD_RANGE |
+		  RECORD_PIDFD, pre.records);
+	close(pre.pidfd);
+	allow(_metadata, g, &pre);
+	post = expect_post(_metadata, g, &pre, 2);
+	EXPECT_EQ(pre.records, post.records);
+	close(post.pidfd);
+	EXPECT_EQ(2, job_join(_metadata, job));
+}
+
+/* A process whose second thread writes; it stays until it is told to go. */
+static struct thread_job {
+	pid_t tid;
+	bool leave;
+} *thread_job;
+
+static void *write_in_thread(void *arg)
+{
+	int fd = open("top", O_WRONLY);
+	long ret = -1;
+
+	(void)arg;
+	thread_job->tid = sys_gettid();
+	if (fd >= 0)
+		ret = write(fd, "ab", 2);
+	while (!*(volatile bool *)&thread_job->leave)
+		usleep(1000);
+	return (void *)ret;
+}
+
+static long run_thread(void *arg)
+{
+	pthread_t thread;
+	void *ret;
+
+	(void)arg;
+	if (pthread_create(&thread, NULL, write_in_thread, NULL) ||
+	    pthread_join(thread, &ret))
+		return -1;
+	return (long)ret;
+}
+
+static struct job *thread_start(struct __test_metadata *const _metadata)
+{
+	struct job *job;
+
+	thread_job = mmap(NULL, sizeof(*thread_job), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, thread_job);
+	job = job_start(_metadata, run_thread, NULL);
+	ASSERT_TRUE(EVENTUALLY(*(volatile pid_t *)&thread_job->tid));
+	EXPECT_NE(job->pid, thread_job->tid);
+	return job;
+}
+
+/* Lets the thread write and end. */
+static void thread_finish(struct __test_metadata *const _metadata,
+			  struct group *g, struct job *job, pid_t pid)
+{
+	const struct event pre = expect_pre(_metadata, g, pid);
+
+	allow(_metadata, g, &pre);
+	expect_post(_metadata, g, &pre, 2);
+	thread_job->leave = true;
+	EXPECT_EQ(2, job_join(_metadata, job));
+}
+
+TEST_F(record, process_of_thread)
+{
+	struct group *g = open_group(_metadata, 0);
+	struct job *job = thread_start(_metadata);
+
+	thread_finish(_metadata, g, job, job->pid);
+}
+
+TEST_F(record, tid)
+{
+	struct group *g = open_group(_metadata, FAN_REPORT_TID);
+	struct job *job = thread_start(_metadata);
+
+	thread_finish(_metadata, g, job, thread_job->tid);
+}
+
+TEST_F(record, tid_and_pidfd)
+{
+	struct group *g = open_group(_metadata, FAN_REPORT_TID |
+				     FAN_REPORT_PIDFD);
+	struct job *job = thread_start(_metadata);
+
+	expect_pidfds(_metadata, g, thread_job->tid);
+	thread_job->leave = true;
+	EXPECT_EQ(2, job_join(_metadata, job));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * System calls that are made raw, and the part of the interface under test
+ * that headers of an older kernel do not have.
+ */
+
+#ifndef __WRAPPERS_H
+#define __WRAPPERS_H
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/fanotify.h>
+
+#ifndef FAN_CLASS_VFS_FILTER
+#define FAN_CLASS_VFS_FILTER	0x0000000c
+#endif
+#ifndef FAN_FAIL_CLOSED
+#define FAN_FAIL_CLOSED		0x00008000
+#endif
+#ifndef FAN_Q_BARRIER
+#define FAN_Q_BARRIER		0x00002000
+#endif
+#ifndef FAN_PRE
+#define FAN_PRE(x)		((__u64)(x) << 40)
+#define FAN_POST(x)		((__u64)(x) << 52)
+#endif
+#ifndef FAN_MARK_SYNC
+#define FAN_MARK_SYNC		0x00000800
+#endif
+#ifndef FAN_MARK_BARRIER
+#define FAN_MARK_BARRIER	0x00001000
+#endif
+#ifndef FAN_EVENT_INFO_TYPE_OP
+#define FAN_EVENT_INFO_TYPE_OP	32
+#define FAN_OP_UNPAIRED		0x1
+#define FAN_OP_MAPPED		0x2
+#define FAN_OP_ASYNC		0x4
+struct fanotify_event_info_op {
+	struct fanotify_event_info_header hdr;
+	__u32 flags;
+	__u64 cookie;
+	__s64 result;
+};
+#endif
+#ifndef FAN_RESPONSE_INFO_OP
+#define FAN_RESPONSE_INFO_OP	32
+struct fanotify_response_info_op {
+	struct fanotify_response_info_header hdr;
+	__u32 pad;
+	__u64 cookie;
+};
+#endif
+#ifndef FAN_RESPONSE_IGNORE
+#define FAN_RESPONSE_IGNORE	0x40
+#endif
+#ifndef FAN_IOC_OWN
+#define FAN_IOC_OWN		_IO('F', 1)
+#endif
+/* Of a later stage, named here to see that they are refused until then. */
+#ifndef FAN_IOC_REQUEUE
+#define FAN_IOC_REQUEUE		_IO('F', 2)
+#endif
+#ifndef FAN_IOC_DEADLINE
+struct fanotify_deadline {
+	__u32 msecs;
+	__u32 verdict;
+};
+#define FAN_IOC_DEADLINE	_IOW('F', 3, struct fanotify_deadline)
+#endif
+
+static inline int sys_fanotify_init(unsigned int flags, unsigned int f_flags)
+{
+	return syscall(__NR_fanotify_init, flags, f_flags);
+}
+
+static inline int sys_fanotify_mark(int fd, unsigned int flags, __u64 mask,
+				    int dfd, const char *path)
+{
+#if __SIZEOF_LONG__ == 8
+	return syscall(__NR_fanotify_mark, fd, flags, mask, dfd, path);
+#else
+	union {
+		__u64 whole;
+		__u32 half[2];
+	} m = { .whole = mask };
+
+	return syscall(__NR_fanotify_mark, fd, flags, m.half[0], m.half[1],
+		       dfd, path);
+#endif
+}
+
+static inline int sys_pidfd_open(pid_t pid, unsigned int flags)
+{
+	return syscall(__NR_pidfd_open, pid, flags);
+}
+
+static inline pid_t sys_gettid(void)
+{
+	return syscall(__NR_gettid);
+}
+
+static inline int sys_finit_module(int fd, const char *params, int flags)
+{
+	return syscall(__NR_finit_module, fd, params, flags);
+}
+
+static inline int sys_delete_module(const char *name, unsigned int flags)
+{
+	return syscall(__NR_delete_module, name, flags);
+}
+
+#endif /* __WRAPPERS_H */
