@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Answers to PRE events.
+
+use crate::uapi;
+use rustix::io::Errno;
+
+/// What is to become of an operation that waits at its PRE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "an answer does nothing until the group is given it"]
+pub struct Answer {
+    cookie: u64,
+    response: u32,
+}
+
+impl Answer {
+    /// The operation of this cookie goes on. Its POST will come.
+    pub const fn allow(cookie: u64) -> Self {
+        let response = uapi::FAN_ALLOW;
+        Self { cookie, response }
+    }
+
+    /// The operation of this cookie ends with `errno`, without effect. No POST will come.
+    ///
+    /// The kernel takes `EPERM`, `EIO`, `EBUSY`, `ETXTBSY`, `EAGAIN`, `ENOSPC`, `EDQUOT` and
+    /// `EROFS`; any other is refused when the answer is given, with `EINVAL`.
+    pub const fn deny(cookie: u64, errno: Errno) -> Self {
+        // Only the low byte fits. Errnos past it are cut to 0xff, which the kernel refuses too.
+        let errno = errno.raw_os_error() as u32;
+        let byte = if errno < 0xff { errno } else { 0xff };
+        let response = uapi::FAN_DENY | (byte << uapi::FAN_ERRNO_SHIFT);
+        Self { cookie, response }
+    }
+
+    /// The operation that is answered.
+    #[must_use]
+    pub const fn cookie(&self) -> u64 {
+        self.cookie
+    }
+
+    /// `struct fanotify_response`, then `struct fanotify_response_info_op`.
+    pub(crate) fn encode(&self, to: &mut Vec<u8>) {
+        to.extend(uapi::FAN_NOFD.to_ne_bytes());
+        to.extend((self.response | uapi::FAN_INFO).to_ne_bytes());
+        to.extend([uapi::FAN_RESPONSE_INFO_OP, 0]);
+        to.extend(uapi::FAN_RESPONSE_INFO_OP_LEN.to_ne_bytes());
+        to.extend(0u32.to_ne_bytes());
+        to.extend(self.cookie.to_ne_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Answer;
+    use rustix::io::Errno;
+
+    fn bytes(answer: Answer) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        answer.encode(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn allow_has_the_layout_of_the_uapi() {
+        let expected = [
+            0xff, 0xff, 0xff, 0xff, // fd = FAN_NOFD
+            0x21, 0, 0, 0, // FAN_ALLOW | FAN_INFO
+            32, 0, 16, 0, // type, pad, len
+            0, 0, 0, 0, // pad
+            0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01, // cookie
+        ];
+        assert_eq!(bytes(Answer::allow(0x0102_0304_0506_0708)), expected);
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn deny_has_the_errno_in_the_upper_byte() {
+        assert_eq!(bytes(Answer::deny(1, Errno::ROFS))[4..8], [0x22, 0, 0, 30]);
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn an_errno_that_does_not_fit_is_not_mistaken_for_another() {
+        // ENOTSUPP of the kernel, 524, would be 12 in one byte.
+        let errno = Errno::from_raw_os_error(524);
+        assert_eq!(bytes(Answer::deny(1, errno))[7], 0xff);
+    }
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A group: the listener's end.
+
+use crate::sys::Delivered;
+use crate::sys::GroupFd;
+use crate::uapi;
+use crate::Answer;
+use crate::Builder;
+use crate::Error;
+use crate::Event;
+use crate::Malformed;
+use crate::Mark;
+use crate::Result;
+use crate::Scope;
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use std::iter::FusedIterator;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+
+/// A fanotify group of `FAN_CLASS_VFS_FILTER`.
+///
+/// Operations of its owner, the process that made it, raise no event in it. When it is dropped,
+/// what waits for an answer is allowed.
+#[derive(Debug)]
+pub struct Group {
+    fd: GroupFd,
+}
+
+impl Group {
+    /// A group that blocks in [`Group::read`], reports file handles, and is closed on exec.
+    pub const fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Takes over a group that another process made, say one's supervisor. [`Group::own`] makes the
+    /// caller its owner.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inherit`], with `EINVAL` if the descriptor is not one of such a group, or as
+    /// `open(2)` if `/proc/self/fdinfo` cannot be looked at.
+    pub fn inherit(fd: OwnedFd) -> Result<Self> {
+        GroupFd::inherit(fd).map(Self::from).map_err(Error::Inherit)
+    }
+
+    /// Asks for the events of `mark`, in addition to what was asked for before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mark`], with an errno of `fanotify_mark(2)`.
+    pub fn mark(&self, mark: &Mark<'_>) -> Result<()> {
+        self.apply(mark, uapi::FAN_MARK_ADD)
+    }
+
+    /// Asks for the events of `mark` no longer; of an ignore mark, ignores them no longer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mark`], with `ENOENT` if there is no mark on the object (an evictable one may have
+    /// been forgotten), or another errno of `fanotify_mark(2)`.
+    pub fn unmark(&self, mark: &Mark<'_>) -> Result<()> {
+        self.apply(mark, uapi::FAN_MARK_REMOVE)
+    }
+
+    fn apply(&self, mark: &Mark<'_>, command: u32) -> Result<()> {
+        mark.apply(command, |flags, mask, directory, path| {
+            self.fd.mark(flags, mask, directory, path.as_deref())
+        })
+    }
+
+    /// Removes all marks of one scope, ignore marks included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mark`], with an errno of `fanotify_mark(2)`.
+    pub fn flush(&self, scope: Scope) -> Result<()> {
+        self.flush_with(scope, 0)
+    }
+
+    /// [`Group::flush`], with the promise of [`Mark::sync`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mark`], with an errno of `fanotify_mark(2)`.
+    pub fn flush_sync(&self, scope: Scope) -> Result<()> {
+        self.flush_with(scope, uapi::FAN_MARK_SYNC)
+    }
+
+    fn flush_with(&self, scope: Scope, flags: u32) -> Result<()> {
+        // A flush is of the whole group: which path it names does not matter.
+        let flags = uapi::FAN_MARK_FLUSH | scope.flag() | flags;
+        self.fd
+            .mark(flags, 0, CWD, Some(c"/"))
+            .map_err(|errno| Error::Mark(errno, "/".into()))
+    }
+
+    /// Takes events from the queue, PRE before all others.
+    ///
+    /// As many as `buffer` has room for; 4096 bytes are enough for any single one. A PRE among them
+    /// holds its task until it is answered, so go through all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`], with `EAGAIN` if there are none and the group does not block, `EINTR` after
+    /// a signal, `EINVAL` if the buffer is too small for the first one.
+    pub fn read<'b>(&self, buffer: &'b mut [u8]) -> Result<Batch<'b>> {
+        let delivered = self.fd.read(buffer).map_err(Error::Read)?;
+        Ok(Batch { delivered })
+    }
+
+    /// Gives answers. Returns how many of them came too late: their operations no longer wait, as
+    /// their tasks were killed, or were answered before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Answer`], with `EINVAL` for an errno the kernel does not deny with; the answers in
+    /// front of it have been given.
+    pub fn answer(&self, answers: &[Answer]) -> Result<usize> {
+        let mut bytes = Vec::with_capacity(answers.len().saturating_mul(uapi::FAN_ANSWER_LEN));
+        answers.iter().for_each(|answer| answer.encode(&mut bytes));
+        let mut rest = bytes.as_slice();
+        let mut late = 0;
+        while !rest.is_empty() {
+            let taken = match rustix::io::write(&self.fd, rest) {
+                Ok(0) => return Err(Error::Answer(Errno::IO)),
+                Ok(taken) => taken,
+                Err(Errno::NOENT) => {
+                    late += 1;
+                    uapi::FAN_ANSWER_LEN
+                }
+                Err(errno) => return Err(Error::Answer(errno)),
+            };
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+        Ok(late)
+    }
+
+    /// Makes the calling process the owner, whose operations raise no event: after a fork, or in a
+    /// process that took the group over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Own`], with an errno of `ioctl(2)`.
+    pub fn own(&self) -> Result<()> {
+        self.fd.own().map_err(Error::Own)
+    }
+}
+
+impl From<GroupFd> for Group {
+    fn from(fd: GroupFd) -> Self {
+        Self { fd }
+    }
+}
+
+impl AsFd for Group {
+    /// For `poll(2)`: readable when there is an event.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The events of one [`Group::read`].
+///
+/// After a malformed one there are no more. Dropping it early closes the descriptors of the events
+/// that were not looked at; their operations go on waiting.
+#[derive(Debug)]
+#[must_use = "a PRE in it holds its task until it is answered"]
+pub struct Batch<'b> {
+    delivered: Delivered<'b>,
+}
+
+impl<'b> Iterator for Batch<'b> {
+    type Item = Result<Event<'b>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.delivered.take()
+    }
+}
+
+impl FusedIterator for Batch<'_> {}
+
+#[cfg(test)]
+mod tests;

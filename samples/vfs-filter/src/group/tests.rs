@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use super::Group;
+use crate::sys::GroupFd;
+use crate::testing::Bytes;
+use crate::testing::PRE_MODIFY;
+use crate::Answer;
+use crate::Kind;
+use rustix::io::Errno;
+use std::io::Read;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
+/// A group whose kernel is the other end of a socket.
+fn group() -> (Group, UnixStream) {
+    let (ours, kernel) = UnixStream::pair().unwrap();
+    (GroupFd::imitate(ours.into()).into(), kernel)
+}
+
+#[test]
+fn a_batch_ends_after_a_malformed_event() {
+    let (group, mut kernel) = group();
+    let good = || Bytes::event(PRE_MODIFY, 1).op(0, 7, 0).done();
+    let bad = Bytes::event(PRE_MODIFY, 1).done();
+    kernel.write_all(&[good(), bad, good()].concat()).unwrap();
+    let mut buffer = [0; 4096];
+    let mut batch = group.read(&mut buffer).unwrap();
+    let first = batch.next().unwrap().unwrap();
+    assert_eq!((first.kind, first.cookie), (Kind::Pre, 7));
+    assert_eq!(batch.next().unwrap().unwrap_err().what, "no OP record");
+    assert!(batch.next().is_none());
+}
+
+#[test]
+fn answers_go_out_together() {
+    let (group, mut kernel) = group();
+    let answers = [Answer::allow(1), Answer::deny(2, Errno::IO)];
+    assert_eq!(group.answer(&answers), Ok(0));
+    assert_eq!(group.answer(&[]), Ok(0));
+    drop(group);
+    let mut bytes = Vec::new();
+    kernel.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes.len(), 48);
+    assert_eq!(bytes[40..48], 2u64.to_ne_bytes());
+}
