@@ -122,7 +122,7 @@ impl Event {
             post_links <- ListLinks::new(),
         });
 
-        Ok(UniqueArc::pin_init(init, GFP_KERNEL_ACCOUNT)?)
+        UniqueArc::pin_init(init, GFP_KERNEL_ACCOUNT)
     }
 
     /// A question to a group, and the POST that is reserved for its answer.
@@ -230,7 +230,9 @@ impl Event {
             cookie: self.cookie,
             result,
             fsid: s.map_or([0; 2], |s| s.fsid),
-            dir: s.and_then(|s| s.name.as_ref()).map(|n| (&n.dir, &n.name[..])),
+            dir: s
+                .and_then(|s| s.name.as_ref())
+                .map(|n| (&n.dir, &n.name[..])),
             fid: s.map(|s| &s.fid),
             range,
             pidfd: None,

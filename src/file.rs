@@ -105,7 +105,6 @@ fn read_one(
     }
 }
 
-#[allow(clippy::needless_pass_by_ref_mut)]
 fn read_answer(buf: &mut UserSliceReader) -> Result<Answer> {
     let mut bytes = [0; ANSWER_LEN];
 

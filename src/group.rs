@@ -19,14 +19,14 @@
 #![forbid(unsafe_code)]
 
 use crate::event::Event;
+use crate::event::Outcome;
 use crate::event::Post;
 use crate::event::Pre;
 use crate::event::ReservedPost;
-use crate::event::Outcome;
 use crate::mask::Mask;
 use crate::queue::Counts;
-use crate::queue::Queue;
 use crate::queue::QuestionNode;
+use crate::queue::Queue;
 use crate::queue::Taken;
 use crate::sys::pid::Pid;
 use crate::verdict::Answer;

@@ -147,7 +147,7 @@ mod tests {
             let mask = 1u64 << bit;
             let valid = mask & FLAGS != 0
                 || mask & FILTERABLE != 0
-                || bit >= 40 && bit < 52 && mask >> 40 & FILTERABLE != 0
+                || (40..52).contains(&bit) && mask >> 40 & FILTERABLE != 0
                 || bit >= 52 && mask >> 52 & FILTERABLE != 0;
 
             assert_eq!(Mask::fold(mask).is_ok(), valid);

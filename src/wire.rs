@@ -30,8 +30,7 @@ const PIDFD_LEN: usize = size_of::<bindings::fanotify_event_info_pidfd>();
 const FID_LEN: usize = size_of::<bindings::fanotify_event_info_fid>() + 8;
 
 /// Length of an answer: `struct fanotify_response` and `struct fanotify_response_info_op`.
-pub(crate) const ANSWER_LEN: usize =
-    size_of::<bindings::fanotify_response>() + RawAnswer::INFO_LEN;
+pub(crate) const ANSWER_LEN: usize = size_of::<bindings::fanotify_response>() + RawAnswer::INFO_LEN;
 
 /// What an event says.
 pub(crate) struct Fields<'a> {

@@ -300,7 +300,12 @@ impl<C: Class> Vtable<C> {
     unsafe fn open_file<'a>(file: *mut bindings::file) -> (ArcBorrow<'a, C::Group>, &'a GroupFile) {
         // SAFETY: The private data of such a file is its group, which it references while it is
         // open; the rest is by the safety requirements.
-        unsafe { (Self::borrow((*file).private_data.cast()), GroupFile::from_raw(file)) }
+        unsafe {
+            (
+                Self::borrow((*file).private_data.cast()),
+                GroupFile::from_raw(file),
+            )
+        }
     }
 
     /// # Safety
@@ -354,7 +359,11 @@ impl<C: Class> Vtable<C> {
             // SAFETY: The mark references the group until after the read section. Only this class
             // attaches something to an operation, as there is only one class.
             let asked = unsafe {
-                C::pre(Self::borrow(group), Op::from_raw(op), ClassEvent::from_raw(event))?
+                C::pre(
+                    Self::borrow(group),
+                    Op::from_raw(op),
+                    ClassEvent::from_raw(event),
+                )?
             };
 
             Ok(c_int::from(asked))
@@ -370,7 +379,13 @@ impl<C: Class> Vtable<C> {
         event: *const bindings::fanotify_class_event,
     ) {
         // SAFETY: As in `pre`.
-        unsafe { C::post(Self::borrow(group), Op::from_raw(op), ClassEvent::from_raw(event)) };
+        unsafe {
+            C::post(
+                Self::borrow(group),
+                Op::from_raw(op),
+                ClassEvent::from_raw(event),
+            )
+        };
     }
 
     /// # Safety

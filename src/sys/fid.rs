@@ -39,9 +39,8 @@ impl Fid {
         let mut bytes = KVec::from_elem(0u8, len, GFP_KERNEL_ACCOUNT)?;
 
         // SAFETY: As above, and there is room for `dwords` words. kmalloc() aligns to at least 8.
-        let kind = unsafe {
-            bindings::exportfs_encode_fid(inode, bytes.as_mut_ptr().cast(), &mut dwords)
-        };
+        let kind =
+            unsafe { bindings::exportfs_encode_fid(inode, bytes.as_mut_ptr().cast(), &mut dwords) };
 
         // The inode cannot have changed, but the file system decides what is encoded.
         let invalid = kind <= 0 || kind >= bindings::fid_type_FILEID_INVALID as c_int;
