@@ -113,40 +113,50 @@ FIXTURE(held)
 	struct job *writer;
 };
 
+/* What a hook comes to that goes by marks as they were before the change. */
+enum old_marks {
+	ASKED,
+	IGNORED,
+	REMOVED,	/* asked, unless it looks once more */
+};
+
 FIXTURE_VARIANT(held)
 {
-	bool ignored;		/* by a mark that the hook has read */
+	enum old_marks old;
 	unsigned int flags;	/* of the change, besides FAN_MARK_SYNC */
 	__u64 mask;
 };
 
 FIXTURE_VARIANT_ADD(held, remove_ignore)
 {
-	.ignored = true,
+	.old = IGNORED,
 	.flags = FAN_MARK_REMOVE | IGNORE,
 	.mask = FAN_MODIFY,
 };
 
 FIXTURE_VARIANT_ADD(held, flush_ignore)
 {
-	.ignored = true,
+	.old = IGNORED,
 	.flags = FAN_MARK_FLUSH,
 };
 
 FIXTURE_VARIANT_ADD(held, add_ignore)
 {
+	.old = ASKED,
 	.flags = FAN_MARK_ADD | IGNORE,
 	.mask = FAN_MODIFY,
 };
 
 FIXTURE_VARIANT_ADD(held, remove_all)
 {
+	.old = REMOVED,
 	.flags = FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM,
 	.mask = FAN_MODIFY,
 };
 
 FIXTURE_VARIANT_ADD(held, flush_all)
 {
+	.old = REMOVED,
 	.flags = FAN_MARK_FLUSH | FAN_MARK_FILESYSTEM,
 };
 
@@ -159,7 +169,7 @@ FIXTURE_SETUP(held)
 	self->g = group_open(_metadata, 0);
 	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY,
 	     ".");
-	if (variant->ignored)
+	if (variant->old == IGNORED)
 		mark(_metadata, self->g, FAN_MARK_ADD | IGNORE, FAN_MODIFY,
 		     "file");
 
@@ -201,18 +211,26 @@ static struct job *change_start(struct __test_metadata *const _metadata,
 
 /* Let the writer go on by the marks that its hook has read. */
 static void finish(struct __test_metadata *const _metadata, struct group *g,
-		   struct job *writer, bool ignored, bool still_ignored)
+		   struct job *writer, enum old_marks old, bool changed)
 {
 	const pid_t pid = writer->pid;
 	struct event pre;
 
 	release(_metadata, "marks");
-	if (ignored) {
+	if (old == IGNORED) {
 		/* It was ignored before, and what it did is reported after. */
 		EXPECT_EQ(2, job_join(_metadata, writer));
-		if (!still_ignored)
+		if (changed)
 			expect_unpaired(_metadata, g, pid, 2);
 		return;
+	}
+	if (old == REMOVED && changed) {
+		ASSERT_TRUE(EVENTUALLY(job_ended(writer, 0) ||
+				       group_readable(g, 0)));
+		if (!group_readable(g, 0)) {
+			EXPECT_EQ(2, job_join(_metadata, writer));
+			return;
+		}
 	}
 	pre = expect_pre(_metadata, g, pid);
 	expect_blocked(_metadata, writer);
@@ -243,18 +261,15 @@ TEST_F(held, waits)
 	expect_blocked(_metadata, changer);
 	EXPECT_EQ(1, held(_metadata, "marks"));
 
-	if (!variant->ignored) {
-		/* It goes on to ask, and that is not waited for. */
-		release(_metadata, "marks");
-		EXPECT_EQ(0, job_join(_metadata, changer));
+	release(_metadata, "marks");
+	EXPECT_EQ(0, job_join(_metadata, changer));
+	if (variant->old == ASKED) {
+		/* It went on to ask, and that was not waited for. */
 		wait_pending(_metadata, self->g, 1);
 		expect_blocked(_metadata, self->writer);
 	}
-	finish(_metadata, self->g, self->writer, variant->ignored, false);
-	if (variant->ignored) {
-		EXPECT_EQ(0, job_join(_metadata, changer));
-	}
-	write_again(_metadata, self->g, variant->ignored);
+	finish(_metadata, self->g, self->writer, variant->old, true);
+	write_again(_metadata, self->g, variant->old == IGNORED);
 }
 
 /* What the flag is for: without it, a hook may still go by what was. */
@@ -265,8 +280,8 @@ TEST_F(held, does_not_wait_without_it)
 					   variant->mask)));
 	EXPECT_EQ(1, held(_metadata, "marks"));
 	expect_blocked(_metadata, self->writer);
-	finish(_metadata, self->g, self->writer, variant->ignored, false);
-	write_again(_metadata, self->g, variant->ignored);
+	finish(_metadata, self->g, self->writer, variant->old, true);
+	write_again(_metadata, self->g, variant->old == IGNORED);
 }
 
 TEST_F(held, can_be_killed)
@@ -279,8 +294,8 @@ TEST_F(held, can_be_killed)
 	EXPECT_EQ(1, held(_metadata, "marks"));
 
 	/* The change was made. */
-	finish(_metadata, self->g, self->writer, variant->ignored, false);
-	write_again(_metadata, self->g, variant->ignored);
+	finish(_metadata, self->g, self->writer, variant->old, true);
+	write_again(_metadata, self->g, variant->old == IGNORED);
 }
 
 /* It is the same for those who only watch. */
@@ -295,7 +310,7 @@ TEST_F(held, waits_for_other_classes)
 	changer = change_start(_metadata, &notif, FAN_MARK_ADD | FAN_MARK_SYNC,
 			       FAN_ATTRIB);
 	expect_blocked(_metadata, changer);
-	finish(_metadata, self->g, self->writer, variant->ignored, true);
+	finish(_metadata, self->g, self->writer, variant->old, false);
 	EXPECT_EQ(0, job_join(_metadata, changer));
 	close(notif.fd);
 }
