@@ -37,7 +37,9 @@
 /* For a debug kernel on an emulated machine. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	300
+#ifndef TIMEOUT_MS
 #define TIMEOUT_MS		60000
+#endif
 #define SETTLE_MS		200
 
 /* Of the test's own mount namespace; FS_DIR is what is watched. */

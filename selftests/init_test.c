@@ -149,15 +149,15 @@ static long init_as_nobody(void *arg)
 	return sys_fanotify_init(FAN_CLASS_VFS_FILTER | *flags, 0);
 }
 
+/* Not every kernel has user namespaces. */
+#define NOT_TRIED LONG_MAX
+
 static long init_in_user_ns(void *arg)
 {
 	const unsigned int *flags = arg;
 
-	/* Not every kernel has user namespaces. */
-	if (unshare(CLONE_NEWUSER)) {
-		errno = ENOSYS;
-		return -1;
-	}
+	if (unshare(CLONE_NEWUSER))
+		return NOT_TRIED;
 	return sys_fanotify_init(FAN_CLASS_VFS_FILTER | *flags, 0);
 }
 
@@ -174,8 +174,9 @@ TEST_F(init, unprivileged)
 							&flags[i])));
 		ret = job_join(_metadata, job_start(_metadata, init_in_user_ns,
 						    &flags[i]));
-		if (ret != -ENOSYS)
+		if (ret != NOT_TRIED) {
 			EXPECT_EQ(-EPERM, ret);
+		}
 	}
 }
 

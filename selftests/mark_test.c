@@ -176,6 +176,31 @@ TEST_F(mark, evictable)
 			       "file", EINVAL);
 }
 
+/* A mark does not keep what it is on, and goes with it. */
+TEST_F(mark, unlinked)
+{
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+	ASSERT_EQ(0, unlink("file"));
+	expect_mark(_metadata, self->g, "ino", 0, 0);
+}
+
+TEST_F(mark, unmounted)
+{
+	const char *const dir = WORK_DIR "/other";
+
+	ASSERT_EQ(0, mkdir(dir, 0755));
+	tmpfs_mount(_metadata, dir, FS_SIZE);
+	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
+		mark(_metadata, self->g, FAN_MARK_ADD | types[t].flag,
+		     FAN_MODIFY, dir);
+		expect_mark(_metadata, self->g, types[t].kind,
+			    FAN_BOTH(FAN_MODIFY), 0);
+	}
+	ASSERT_EQ(0, umount(dir));
+	for (size_t t = 0; t < ARRAY_SIZE(types); t++)
+		expect_mark(_metadata, self->g, types[t].kind, 0, 0);
+}
+
 static const __u64 bad_masks[] = {
 	FAN_CLOSE_WRITE, FAN_CLOSE_NOWRITE, FAN_DELETE_SELF, FAN_MOVE_SELF,
 	FAN_OPEN_EXEC, FAN_Q_BARRIER, FAN_Q_OVERFLOW, FAN_FS_ERROR,

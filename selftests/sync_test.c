@@ -104,6 +104,56 @@ TEST_F(sync, does_not_wait_for_answers)
 }
 
 /*
+ * While a writer waits for the answer of one group, another removes the mark
+ * by which it would be ignored. The writer comes to that group later than the
+ * call has returned, so it must not be ignored.
+ */
+TEST_F(sync, in_effect_for_who_waits_for_another)
+{
+	struct group *older = self->g, *g = group_open(_metadata, 0);
+	struct event first, second;
+	struct job *job;
+
+	mark(_metadata, older, FAN_MARK_ADD, FAN_MODIFY, "file");
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY, ".");
+	mark(_metadata, g, FAN_MARK_ADD | IGNORE, FAN_MODIFY, "file");
+
+	job = write_start(_metadata, "file", "ab");
+	first = expect_pre(_metadata, older, job->pid);
+	mark(_metadata, g, FAN_MARK_REMOVE | IGNORE | FAN_MARK_SYNC, FAN_MODIFY,
+	     "file");
+	allow(_metadata, older, &first);
+
+	second = expect_pre(_metadata, g, job->pid);
+	EXPECT_EQ(first.cookie, second.cookie);
+	expect_blocked(_metadata, job);
+	allow(_metadata, g, &second);
+	EXPECT_EQ(2, job_join(_metadata, job));
+	expect_post(_metadata, older, &first, 2);
+	expect_post(_metadata, g, &second, 2);
+}
+
+/* The other way round: it is ignored by a mark that was made meanwhile. */
+TEST_F(sync, ignored_by_who_was_not_asked_yet)
+{
+	struct group *older = self->g, *g = group_open(_metadata, 0);
+	struct event first;
+	struct job *job;
+
+	mark(_metadata, older, FAN_MARK_ADD, FAN_MODIFY, "file");
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY, ".");
+
+	job = write_start(_metadata, "file", "ab");
+	first = expect_pre(_metadata, older, job->pid);
+	mark(_metadata, g, FAN_MARK_ADD | IGNORE | FAN_MARK_SYNC, FAN_MODIFY,
+	     "file");
+	allow(_metadata, older, &first);
+	EXPECT_EQ(2, job_join(_metadata, job));
+	expect_post(_metadata, older, &first, 2);
+	expect_silence(_metadata, g);
+}
+
+/*
  * A writer is held in its PRE hook, which has read the marks and has not yet
  * used them; then one of them is changed, in a process of its own.
  */
