@@ -40,7 +40,7 @@ kernel-tree: ## a git tree with the series applied, to work in: build/linux
 	@scripts/kernel-tree
 
 export: ## write the commits of build/linux to patches/
-	@scripts/export
+	@scripts/export $(FROM)
 
 bisect: ## does each step of the series build?
 	@scripts/bisect

@@ -6,6 +6,7 @@
 
 set -euo pipefail
 shopt -s inherit_errexit nullglob
+unset "${!GIT_@}"
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 build=$top/build
@@ -54,9 +55,19 @@ if [ -n "${KDIR:-}" ]; then
 	export KDIR
 fi
 
+check_kdir() {
+	local version
+
+	[ -n "${KDIR:-}" ] || return 0
+	version=$(sed -n 's/^VERSION = //p; s/^PATCHLEVEL = /./p' "$KDIR/Makefile" 2>/dev/null | tr -d '\n') || true
+	[ "$version" = "$base_version" ] ||
+		die "KDIR=$KDIR is ${version:-no kernel tree}; the series is for v$base_version"
+}
+
 # enter "$@" - goes on with the calling script where the build tools are.
 enter() {
 	[ -z "${VFS_FILTER_TOOLS:-}" ] || return 0
+	check_kdir
 	if "$top/scripts/host-tools"; then
 		export VFS_FILTER_TOOLS=host
 		return 0
@@ -75,8 +86,9 @@ series() {
 quiet_git() {
 	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null \
 		GIT_AUTHOR_NAME=vfs-filter GIT_AUTHOR_EMAIL=vfs-filter@localhost \
-		GIT_COMMITTER_NAME=vfs-filter GIT_COMMITTER_EMAIL=vfs-filter@localhost \
-		GIT_AUTHOR_DATE="@0 +0000" GIT_COMMITTER_DATE="@0 +0000" \
+		GIT_COMMITTER_NAME="${GIT_COMMITTER_NAME:-vfs-filter}" \
+		GIT_COMMITTER_EMAIL="${GIT_COMMITTER_EMAIL:-vfs-filter@localhost}" \
+		GIT_AUTHOR_DATE="@0 +0000" GIT_COMMITTER_DATE="${GIT_COMMITTER_DATE:-@0 +0000}" \
 		git -c safe.directory='*' -c advice.detachedHead=false -c init.defaultBranch=main "$@"
 }
 
