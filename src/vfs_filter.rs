@@ -17,7 +17,7 @@
 //! | [`op`] | an operation in flight: whom it asked, and who is told its end |
 //! | [`verdict`] | answers of user space |
 //! | [`wire`] | the layout of events in user space |
-//! | [`file`] | read, write, poll, ioctl, release and fdinfo of the group's file |
+//! | [`mod@file`] | read, write, poll, ioctl, release and fdinfo of the group's file |
 //! | [`sys`] | the only `unsafe` code: safe wrappers over the C side |
 //!
 //! # Lock order
