@@ -5,6 +5,9 @@
 #
 #	KDIR=DIR	a v7.3 kernel tree to start from instead of Debian's package; one that
 #			has the series already (make kernel-tree) is built as it is
+#
+# make itself turns every failure into status 2; where the status of a command in
+# the virtual machine matters, call scripts/vm '...' instead of make vm CMD='...'.
 
 export KDIR
 export VM_CMD := $(value CMD)
