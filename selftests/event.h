@@ -31,30 +31,46 @@ struct event {
 	struct fid fid;		/* the object */
 	struct fid dir;		/* and where it has its name */
 	char name[NAME_MAX + 1];
+	struct fid new_dir;	/* and where a rename puts it */
+	char new_name[NAME_MAX + 1];
 	__u64 offset;
 	__u64 count;
 	__s32 pidfd;
 };
 
-/* What a FID record says of an object, by the calls that are there for it. */
-static inline struct fid fid_of(struct __test_metadata *const _metadata,
-				const char *path)
+/* What a FID record says of an open file, by the calls that are there for it. */
+static inline int get_fid(int fd, struct fid *fid)
 {
 	struct {
 		struct file_handle fh;
 		unsigned char bytes[MAX_HANDLE_SZ];
 	} handle = { .fh.handle_bytes = MAX_HANDLE_SZ };
-	struct fid fid = {};
 	struct statfs st;
 	int mount_id;
 
-	ASSERT_EQ(0, statfs(path, &st));
-	memcpy(&fid.fsid, &st.f_fsid, sizeof(fid.fsid));
-	ASSERT_EQ(0, name_to_handle_at(AT_FDCWD, path, &handle.fh, &mount_id,
-				       0));
-	fid.bytes = handle.fh.handle_bytes;
-	fid.type = handle.fh.handle_type;
-	memcpy(fid.handle, handle.fh.f_handle, fid.bytes);
+	if (fstatfs(fd, &st) ||
+	    name_to_handle_at(fd, "", &handle.fh, &mount_id, AT_EMPTY_PATH))
+		return -1;
+
+	memset(fid, 0, sizeof(*fid));
+	memcpy(&fid->fsid, &st.f_fsid, sizeof(fid->fsid));
+	fid->bytes = handle.fh.handle_bytes;
+	fid->type = handle.fh.handle_type;
+	memcpy(fid->handle, handle.fh.f_handle, fid->bytes);
+	return 0;
+}
+
+/* Of what has this name, be it a symbolic link. */
+static inline struct fid fid_of(struct __test_metadata *const _metadata,
+				const char *path)
+{
+	const int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct fid fid = {};
+
+	ASSERT_LE(0, fd)
+		TH_LOG("%s: %s", path, strerror(errno));
+	ASSERT_EQ(0, get_fid(fd, &fid));
+	close(fd);
 	return fid;
 }
 
@@ -66,12 +82,16 @@ static inline bool same_fid(const struct fid *a, const struct fid *b)
 #define RECORD(type)	(1ULL << (type))
 #define RECORD_OP	RECORD(FAN_EVENT_INFO_TYPE_OP)
 #define RECORD_NAME	RECORD(FAN_EVENT_INFO_TYPE_DFID_NAME)
+#define RECORD_DIR	RECORD(FAN_EVENT_INFO_TYPE_DFID)
+#define RECORD_OLD_NAME	RECORD(FAN_EVENT_INFO_TYPE_OLD_DFID_NAME)
+#define RECORD_NEW_NAME	RECORD(FAN_EVENT_INFO_TYPE_NEW_DFID_NAME)
 #define RECORD_FID	RECORD(FAN_EVENT_INFO_TYPE_FID)
 #define RECORD_RANGE	RECORD(FAN_EVENT_INFO_TYPE_RANGE)
 #define RECORD_PIDFD	RECORD(FAN_EVENT_INFO_TYPE_PIDFD)
 
 #define ALL_PRE		FAN_PRE(0xfff)
 #define ALL_POST	FAN_POST(0xfff)
+#define MOVED		(FAN_MOVED_FROM | FAN_MOVED_TO)
 
 static inline void parse_fid(struct __test_metadata *const _metadata,
 			     const char *rec, size_t len, struct fid *fid,
@@ -122,34 +142,83 @@ static inline int parse_record(struct __test_metadata *const _metadata,
 		ev->cookie = op.cookie;
 		ev->result = op.result;
 		return 1;
+	case FAN_EVENT_INFO_TYPE_DFID:
+		parse_fid(_metadata, rec, len, &ev->dir, NULL);
+		return 2;
 	case FAN_EVENT_INFO_TYPE_DFID_NAME:
+	case FAN_EVENT_INFO_TYPE_OLD_DFID_NAME:
 		parse_fid(_metadata, rec, len, &ev->dir, ev->name);
 		return 2;
+	case FAN_EVENT_INFO_TYPE_NEW_DFID_NAME:
+		parse_fid(_metadata, rec, len, &ev->new_dir, ev->new_name);
+		return 3;
 	case FAN_EVENT_INFO_TYPE_FID:
 		parse_fid(_metadata, rec, len, &ev->fid, NULL);
-		return 3;
+		return 4;
 	case FAN_EVENT_INFO_TYPE_RANGE:
 		ASSERT_EQ(sizeof(range), len);
 		memcpy(&range, rec, sizeof(range));
 		ASSERT_EQ(0U, range.pad);
 		ev->offset = range.offset;
 		ev->count = range.count;
-		return 4;
+		return 5;
 	case FAN_EVENT_INFO_TYPE_PIDFD:
 		ASSERT_EQ(sizeof(pidfd), len);
 		memcpy(&pidfd, rec, sizeof(pidfd));
 		ev->pidfd = pidfd.pidfd;
-		return 5;
+		return 6;
 	}
 	ASSERT_TRUE(false)
 		TH_LOG("record of type %u", (unsigned char)rec[0]);
 	return 0;
 }
 
+/* For tests of operations that have any: besides FAN_OP_UNPAIRED. */
+static __u32 known_op_flags;
+
+/* The event itself, as it is in a mark: without FAN_PRE() and FAN_POST(). */
+static inline __u64 plain_event(const struct event *ev)
+{
+	return (ev->mask & ALL_PRE) / FAN_PRE(1) |
+	       (ev->mask & ALL_POST) / FAN_POST(1);
+}
+
+/* Which records an event has to have, and which it can have besides. */
+static inline void records_check(struct __test_metadata *const _metadata,
+				 const struct event *ev, __u64 event)
+{
+	__u64 need = RECORD_OP, may = RECORD_PIDFD;
+
+	if (event & MOVED)
+		need |= RECORD_OLD_NAME | RECORD_NEW_NAME;
+	else if (event == FAN_DELETE || (event == FAN_CREATE &&
+					 !(ev->records & RECORD_DIR)))
+		need |= RECORD_NAME;
+	else if (event == FAN_CREATE)
+		need |= RECORD_DIR;
+	else
+		may |= RECORD_NAME;
+
+	/* What is to be created may not be there, before and after. */
+	if (event == FAN_CREATE)
+		may |= RECORD_FID;
+	else
+		need |= RECORD_FID;
+
+	if (event & (FAN_ACCESS | FAN_MODIFY))
+		may |= RECORD_RANGE;
+
+	EXPECT_EQ(need, ev->records & need);
+	EXPECT_EQ(0ULL, ev->records & ~(need | may));
+}
+
 /* Holds for each event, whatever it is about. */
 static inline void event_check(struct __test_metadata *const _metadata,
 			       const struct event *ev)
 {
+	const __u64 event = plain_event(ev);
+	__u32 flags = known_op_flags;
+
 	if (ev->mask == FAN_Q_OVERFLOW) {
 		EXPECT_EQ(RECORD_OP, ev->records);
 		EXPECT_EQ(0, ev->pid);
@@ -160,15 +229,19 @@ static inline void event_check(struct __test_metadata *const _metadata,
 	}
 
 	ASSERT_EQ(0ULL, ev->mask & ~(ALL_PRE | ALL_POST | FAN_ONDIR));
-	ASSERT_EQ(1, __builtin_popcountll(ev->mask & (ALL_PRE | ALL_POST)));
-	EXPECT_NE(0ULL, ev->records & RECORD_OP);
-	EXPECT_NE(0ULL, ev->records & RECORD_FID);
+	ASSERT_NE(!(ev->mask & ALL_PRE), !(ev->mask & ALL_POST));
+	/* A rename is the only one that can be two. */
+	if (event != MOVED) {
+		ASSERT_EQ(1, __builtin_popcountll(event));
+	}
+	records_check(_metadata, ev, event);
 	EXPECT_NE(0ULL, ev->cookie);
 	if (ev->mask & ALL_PRE) {
-		EXPECT_EQ(0U, ev->flags);
 		EXPECT_EQ(0LL, ev->result);
+	} else {
+		flags |= FAN_OP_UNPAIRED;
 	}
-	EXPECT_EQ(0U, ev->flags & ~FAN_OP_UNPAIRED);
+	EXPECT_EQ(0U, ev->flags & ~flags);
 }
 
 static inline struct event event_parse(struct __test_metadata *const _metadata,

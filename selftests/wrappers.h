@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <linux/fanotify.h>
+#include <linux/openat2.h>
 
 #ifndef FAN_CLASS_VFS_FILTER
 #define FAN_CLASS_VFS_FILTER	0x0000000c
@@ -95,6 +96,12 @@ static inline int sys_fanotify_mark(int fd, unsigned int flags, __u64 mask,
 static inline int sys_pidfd_open(pid_t pid, unsigned int flags)
 {
 	return syscall(__NR_pidfd_open, pid, flags);
+}
+
+static inline int sys_openat2(int dfd, const char *path,
+			      const struct open_how *how)
+{
+	return syscall(__NR_openat2, dfd, path, how, sizeof(*how));
 }
 
 static inline pid_t sys_gettid(void)
