@@ -31,7 +31,9 @@
 use crate::mask::Mask;
 use crate::sys::completion::Completion;
 use crate::sys::fid::Fid;
-use crate::sys::op::Name;
+use crate::sys::op::Entry;
+use crate::sys::op::Op;
+use crate::sys::op::Place;
 use crate::sys::op::Range;
 use crate::sys::pid::Pid;
 use crate::verdict::Verdict;
@@ -59,14 +61,16 @@ pub(crate) type Post = ListArc<Event, POST>;
 pub(crate) struct Subject {
     /// Event in its PRE form, its POST form, or both, and `FAN_ONDIR`.
     pub(crate) mask: Mask,
+    /// What kind of operation it is: `FAN_OP_ASYNC`, `FAN_OP_MAPPED`, or neither.
+    pub(crate) kind: u32,
     /// Who does it.
     pub(crate) pid: Pid,
     /// Id of the file system.
     pub(crate) fsid: [i32; 2],
-    /// The object.
-    pub(crate) fid: Fid,
-    /// Where the object was found, if the group asks for names and it has one.
-    pub(crate) name: Option<Name>,
+    /// The object, if it is there already.
+    pub(crate) fid: Option<Fid>,
+    /// Where the object has its name, as far as the group is told.
+    pub(crate) place: Place,
     /// Bytes that were asked for.
     pub(crate) range: Option<Range>,
 }
@@ -80,6 +84,16 @@ pub(crate) struct Outcome {
     pub(crate) range: Option<Range>,
 }
 
+impl Outcome {
+    /// How an operation ended, at its end.
+    pub(crate) fn of<T>(op: &Op<T>) -> Self {
+        Self {
+            result: op.result(),
+            range: op.range(),
+        }
+    }
+}
+
 /// An event, see the [module](self).
 #[pin_data]
 pub(crate) struct Event {
@@ -91,6 +105,8 @@ pub(crate) struct Event {
     paired: bool,
     verdict: SetOnce<Verdict>,
     outcome: SetOnce<Outcome>,
+    /// The object, if the operation has made it.
+    made: SetOnce<Fid>,
     #[pin]
     answered: Completion,
     #[pin]
@@ -117,6 +133,7 @@ impl Event {
             paired,
             verdict: SetOnce::new(),
             outcome: SetOnce::new(),
+            made: SetOnce::new(),
             answered <- Completion::new(),
             pre_links <- ListLinks::new(),
             post_links <- ListLinks::new(),
@@ -129,16 +146,21 @@ impl Event {
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn ask(cookie: u64, subject: Subject) -> Result<(Pre, ReservedPost)> {
+        let made = match subject.fid {
+            Some(_) => None,
+            None => Some(Fid::reserve()?),
+        };
         let (pre, post) = ListArc::pair_from_pin_unique(Self::new(cookie, Some(subject), true)?);
 
-        Ok((pre, ReservedPost(post)))
+        Ok((pre, ReservedPost { post, made }))
     }
 
     /// The end of an operation that the group was not asked about. Fails with `ENOMEM`.
     pub(crate) fn unpaired(cookie: u64, subject: Subject, outcome: Outcome) -> Result<Post> {
-        let post = ListArc::from(Self::new(cookie, Some(subject), false)?);
+        let post = Post::from(Self::new(cookie, Some(subject), false)?);
 
-        Ok(ReservedPost(post).end(outcome))
+        post.outcome.populate(outcome);
+        Ok(post)
     }
 
     /// The event that tells of lost ones. Fails with `ENOMEM`.
@@ -204,12 +226,17 @@ impl Event {
             0
         };
 
-        self.fields(
+        let fields = self.fields(
             Mask::post_only,
             flags,
             outcome.map_or(0, |o| o.result),
             outcome.and_then(|o| o.range),
-        )
+        );
+
+        wire::Fields {
+            fid: fields.fid.or(self.made.as_ref()),
+            ..fields
+        }
     }
 
     fn fields(
@@ -226,28 +253,61 @@ impl Event {
                 form(s.mask).into_raw()
             }),
             pid: s.map_or(0, |s| s.pid.nr_for_current()),
-            flags,
+            flags: flags | s.map_or(0, |s| s.kind),
             cookie: self.cookie,
             result,
             fsid: s.map_or([0; 2], |s| s.fsid),
-            dir: s
-                .and_then(|s| s.name.as_ref())
-                .map(|n| (&n.dir, &n.name[..])),
-            fid: s.map(|s| &s.fid),
+            places: s.map_or([None, None], |s| place_records(&s.place)),
+            fid: s.and_then(|s| s.fid.as_ref()),
             range,
             pidfd: None,
         }
     }
 }
 
+/// The records that tell where an object has its name.
+fn place_records(place: &Place) -> [Option<wire::FidRecord<'_>>; 2] {
+    fn at(kind: u32, entry: &Entry) -> Option<wire::FidRecord<'_>> {
+        Some(wire::FidRecord {
+            kind,
+            fid: &entry.dir,
+            name: Some(&entry.name),
+        })
+    }
+
+    match place {
+        Place::Nowhere => [None, None],
+        Place::Dir(fid) => {
+            let kind = bindings::FAN_EVENT_INFO_TYPE_DFID;
+            let name = None;
+
+            [Some(wire::FidRecord { kind, fid, name }), None]
+        }
+        Place::At(entry) => [at(bindings::FAN_EVENT_INFO_TYPE_DFID_NAME, entry), None],
+        Place::Moved { from, to } => [
+            at(bindings::FAN_EVENT_INFO_TYPE_OLD_DFID_NAME, from),
+            at(bindings::FAN_EVENT_INFO_TYPE_NEW_DFID_NAME, to),
+        ],
+    }
+}
+
 /// The right to tell a group how an operation ended, once. Dropped, the group is not told.
 #[must_use = "the group that allowed the operation waits for its end"]
-pub(crate) struct ReservedPost(Post);
+pub(crate) struct ReservedPost {
+    post: Post,
+    /// Room for the handle of an object that was not there at PRE.
+    made: Option<Fid>,
+}
 
 impl ReservedPost {
     /// The operation ended: gives the event to be put into the POST lane.
-    pub(crate) fn end(self, outcome: Outcome) -> Post {
-        self.0.outcome.populate(outcome);
-        self.0
+    pub(crate) fn end<T>(self, op: &Op<T>) -> Post {
+        if let Some(mut fid) = self.made {
+            if op.fill(&mut fid) {
+                self.post.made.populate(fid);
+            }
+        }
+        self.post.outcome.populate(Outcome::of(op));
+        self.post
     }
 }

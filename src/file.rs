@@ -150,7 +150,7 @@ impl Class for Filter {
     }
 
     fn end(op: &Op<Asked>, asked: KBox<Asked>) {
-        KBox::into_inner(asked).end(op::outcome(op));
+        KBox::into_inner(asked).end(op);
     }
 
     /// Reads as many events as there are and fit. Waits for the first one only.

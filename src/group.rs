@@ -19,10 +19,8 @@
 #![forbid(unsafe_code)]
 
 use crate::event::Event;
-use crate::event::Outcome;
 use crate::event::Post;
 use crate::event::Pre;
-use crate::event::ReservedPost;
 use crate::mask::Mask;
 use crate::queue::Counts;
 use crate::queue::QuestionNode;
@@ -100,11 +98,6 @@ impl Group {
         self.flags & bindings::FAN_REPORT_PIDFD != 0
     }
 
-    /// Do operations of the current process raise no event?
-    pub(crate) fn is_owned_by_current(&self) -> bool {
-        self.owner.lock().is_current_process()
-    }
-
     /// Makes the current process the owner.
     pub(crate) fn own(&self) {
         let old = core::mem::replace(&mut *self.owner.lock(), Pid::current_process());
@@ -163,8 +156,8 @@ impl Group {
     }
 
     /// Tells the end of an operation that the group has allowed.
-    pub(crate) fn end(&self, post: ReservedPost, outcome: Outcome) {
-        self.queue_post(|queue| queue.post(post.end(outcome)));
+    pub(crate) fn end(&self, post: Post) {
+        self.queue_post(|queue| queue.post(post));
     }
 
     /// Tells the end of an operation that the group was not asked about.

@@ -2,7 +2,8 @@
 
 //! An operation in flight: which groups it asked, and which of them are told its end.
 //!
-//! All of this is called by the task that does the operation, so there is nothing to lock.
+//! All of this is called by the task that does the operation, or by the one that ends it after that,
+//! so there is nothing to lock.
 
 #![forbid(unsafe_code)]
 
@@ -63,10 +64,10 @@ impl Asked {
     }
 
     /// The operation ended: tells the groups.
-    pub(crate) fn end(self, outcome: Outcome) {
+    pub(crate) fn end(self, op: &Op<Self>) {
         for record in self.records {
             if let Some(post) = record.post {
-                record.group.end(post, outcome);
+                record.group.end(post.end(op));
             }
         }
     }
@@ -74,23 +75,19 @@ impl Asked {
 
 /// Is the group not to see this operation, or has it seen it already?
 fn is_exempt(group: ArcBorrow<'_, Group>, op: &mut Op<Asked>) -> bool {
-    group.is_owned_by_current() || op.attached().is_some_and(|asked| asked.contains(group))
+    group.with_owner(|owner| op.is_by(owner))
+        || op.attached().is_some_and(|asked| asked.contains(group))
 }
 
 /// What a group is told of an operation. Fails with `ENOMEM`, or if there is no file handle.
 fn subject(group: &Group, op: &Op<Asked>, event: &ClassEvent, mask: Mask) -> Result<Subject> {
-    let name = if group.reports_name() {
-        op.name()?
-    } else {
-        None
-    };
-
     Ok(Subject {
         mask,
+        kind: op.kind(),
         pid: event.pid(),
         fsid: event.fsid(),
         fid: op.fid()?,
-        name,
+        place: op.place(group.reports_name())?,
         range: op.range(),
     })
 }
@@ -112,7 +109,7 @@ pub(crate) fn pre(
     }
 
     let mask = Mask::from_raw(event.mask());
-    let wanted = mask.posts_of_pres(Mask::from_raw(event.wanted()));
+    let wanted = Mask::from_raw(event.wanted()).posts_of(op.event());
     let cookie = op.cookie();
     let (pre, post) = Event::ask(cookie, subject(&group, op, event, mask.with(wanted))?)?;
     let record = Record {
@@ -145,20 +142,11 @@ pub(crate) fn post(group: ArcBorrow<'_, Group>, op: &mut Op<Asked>, event: &Clas
     }
 
     let cookie = op.cookie();
-    let outcome = outcome(op);
     let post = subject(&group, op, event, Mask::from_raw(event.mask()))
-        .and_then(|subject| Event::unpaired(cookie, subject, outcome));
+        .and_then(|subject| Event::unpaired(cookie, subject, Outcome::of(op)));
 
     match post {
         Ok(post) => group.post(post),
         Err(_) => group.lose(),
-    }
-}
-
-/// How an operation ended.
-pub(crate) fn outcome(op: &Op<Asked>) -> Outcome {
-    Outcome {
-        result: op.result(),
-        range: op.range(),
     }
 }

@@ -9,6 +9,8 @@
 //! |---|---|---|
 //! | `OP` | 24 | always |
 //! | `DFID_NAME` | 20 + handle + name + NUL, padded | there is a name to report |
+//! | `DFID` | 20 + handle | instead: an object is made in this directory without a name |
+//! | `OLD_DFID_NAME`, `NEW_DFID_NAME` | as `DFID_NAME` | instead: both names of a rename |
 //! | `FID` | 20 + handle | there is an object |
 //! | `RANGE` | 24 | the bytes are known |
 //! | `PIDFD` | 8 | the group asks for it |
@@ -32,6 +34,24 @@ const FID_LEN: usize = size_of::<bindings::fanotify_event_info_fid>() + 8;
 /// Length of an answer: `struct fanotify_response` and `struct fanotify_response_info_op`.
 pub(crate) const ANSWER_LEN: usize = size_of::<bindings::fanotify_response>() + RawAnswer::INFO_LEN;
 
+/// A record with a file handle.
+pub(crate) struct FidRecord<'a> {
+    /// `FAN_EVENT_INFO_TYPE_*`.
+    pub(crate) kind: u32,
+    pub(crate) fid: &'a Fid,
+    /// Of an entry, where the handle is that of its directory.
+    pub(crate) name: Option<&'a [u8]>,
+}
+
+impl FidRecord<'_> {
+    /// Bytes of the record, with the NUL of the name and the padding.
+    fn len(&self) -> usize {
+        let name = self.name.map_or(0, |name| name.len() + 1);
+
+        (FID_LEN + self.fid.bytes().len() + name).next_multiple_of(4)
+    }
+}
+
 /// What an event says.
 pub(crate) struct Fields<'a> {
     /// `FAN_PRE(x)`, `FAN_POST(x)` or `FAN_Q_OVERFLOW`, and `FAN_ONDIR`.
@@ -46,8 +66,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) result: i64,
     /// Id of the file system.
     pub(crate) fsid: [i32; 2],
-    /// Directory and name of the object.
-    pub(crate) dir: Option<(&'a Fid, &'a [u8])>,
+    /// Where the object has its name, or both of its names.
+    pub(crate) places: [Option<FidRecord<'a>>; 2],
     /// The object.
     pub(crate) fid: Option<&'a Fid>,
     /// Bytes of the file.
@@ -59,14 +79,29 @@ pub(crate) struct Fields<'a> {
 impl Fields<'_> {
     /// Bytes of the event, all records included.
     ///
-    /// Handles and names have limits (`MAX_HANDLE_SZ`, `NAME_MAX`), so this is below 1 KiB.
+    /// Handles and names have limits (`MAX_HANDLE_SZ`, `NAME_MAX`), so this is below 2 KiB.
     pub(crate) fn len(&self) -> usize {
         METADATA_LEN
             + OP_LEN
-            + self.dir.map_or(0, |(dir, name)| fid_len(dir, Some(name)))
-            + self.fid.map_or(0, |fid| fid_len(fid, None))
+            + self.fids().map(|record| record.len()).sum::<usize>()
             + self.range.map_or(0, |_| RANGE_LEN)
             + self.pidfd.map_or(0, |_| PIDFD_LEN)
+    }
+
+    /// All records with a file handle, in their order.
+    fn fids(&self) -> impl Iterator<Item = FidRecord<'_>> {
+        let object = self.fid.map(|fid| FidRecord {
+            kind: bindings::FAN_EVENT_INFO_TYPE_FID,
+            fid,
+            name: None,
+        });
+        let places = self
+            .places
+            .iter()
+            .flatten()
+            .map(|place| FidRecord { ..*place });
+
+        Iterator::chain(places, object)
     }
 
     /// The event as user space reads it. Fails with `ENOMEM`.
@@ -75,13 +110,8 @@ impl Fields<'_> {
 
         self.encode_metadata(&mut w)?;
         self.encode_op(&mut w)?;
-        if let Some((dir, name)) = self.dir {
-            let kind = bindings::FAN_EVENT_INFO_TYPE_DFID_NAME;
-
-            self.encode_fid(&mut w, kind, dir, Some(name))?;
-        }
-        if let Some(fid) = self.fid {
-            self.encode_fid(&mut w, bindings::FAN_EVENT_INFO_TYPE_FID, fid, None)?;
+        for record in self.fids() {
+            self.encode_fid(&mut w, &record)?;
         }
         if let Some(range) = self.range {
             w.header(bindings::FAN_EVENT_INFO_TYPE_RANGE, RANGE_LEN)?;
@@ -97,7 +127,7 @@ impl Fields<'_> {
     }
 
     fn encode_metadata(&self, w: &mut Writer) -> Result {
-        // CAST: Both lengths are below 1 KiB.
+        // CAST: Both lengths are below 2 KiB.
         w.put(&(self.len() as u32).to_ne_bytes())?;
         w.put(&[bindings::FANOTIFY_METADATA_VERSION as u8, 0])?;
         w.put(&(METADATA_LEN as u16).to_ne_bytes())?;
@@ -113,10 +143,11 @@ impl Fields<'_> {
         w.put(&self.result.to_ne_bytes())
     }
 
-    fn encode_fid(&self, w: &mut Writer, kind: u32, fid: &Fid, name: Option<&[u8]>) -> Result {
-        let end = w.0.len() + fid_len(fid, name);
+    fn encode_fid(&self, w: &mut Writer, record: &FidRecord<'_>) -> Result {
+        let FidRecord { kind, fid, name } = *record;
+        let end = w.0.len() + record.len();
 
-        w.header(kind, fid_len(fid, name))?;
+        w.header(kind, record.len())?;
         w.put(&self.fsid[0].to_ne_bytes())?;
         w.put(&self.fsid[1].to_ne_bytes())?;
         // CAST: A handle has no more than MAX_HANDLE_SZ bytes.
@@ -126,11 +157,6 @@ impl Fields<'_> {
         w.put(name.unwrap_or_default())?;
         w.pad_to(end)
     }
-}
-
-/// Bytes of a record with a file handle, and a name with its NUL.
-fn fid_len(fid: &Fid, name: Option<&[u8]>) -> usize {
-    (FID_LEN + fid.bytes().len() + name.map_or(0, |name| name.len() + 1)).next_multiple_of(4)
 }
 
 /// Puts bytes one after the other.
@@ -195,11 +221,17 @@ mod tests {
             cookie: 0x0102_0304_0506_0708,
             result: -28,
             fsid: [11, 12],
-            dir: None,
+            places: [None, None],
             fid: None,
             range: None,
             pidfd: None,
         }
+    }
+
+    fn at<'a>(kind: u32, fid: &'a Fid, name: &'a [u8]) -> Option<FidRecord<'a>> {
+        let name = Some(name);
+
+        Some(FidRecord { kind, fid, name })
     }
 
     fn u16_at(b: &[u8], at: usize) -> u16 {
@@ -255,7 +287,7 @@ mod tests {
             count: 10,
         };
         let b = Fields {
-            dir: Some((&dir, b"name")),
+            places: [at(2, &dir, b"name"), None],
             fid: Some(&fid),
             range: Some(range),
             pidfd: Some(5),
@@ -285,7 +317,7 @@ mod tests {
         for len in 1..=bindings::NAME_MAX as usize {
             let name = KVec::from_elem(b'x', len, GFP_KERNEL)?;
             let f = Fields {
-                dir: Some((&dir, &name)),
+                places: [at(2, &dir, &name), None],
                 ..fields()
             };
             let b = f.encode()?;
@@ -298,6 +330,45 @@ mod tests {
             assert!((1..=4).contains(&(b.len() - 76 - len)));
             assert!(b[76 + len..].iter().all(|&byte| byte == 0));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_rename_has_two_names() -> Result {
+        let from = Fid::for_test(1, &[1; 8])?;
+        let to = Fid::for_test(1, &[2; 8])?;
+        let b = Fields {
+            places: [at(10, &from, b"old"), at(12, &to, b"newer")],
+            ..fields()
+        }
+        .encode()?;
+
+        // 20 + 8 + 4; 20 + 8 + 6, padded to 36.
+        assert_eq!(b.len(), 48 + 32 + 36);
+        assert_eq!((b[48], u16_at(&b, 50)), (10, 32));
+        assert_eq!(&b[76..80], b"old\0");
+        assert_eq!((b[80], u16_at(&b, 82)), (12, 36));
+        assert_eq!(&b[108..116], b"newer\0\0\0");
+        Ok(())
+    }
+
+    #[test]
+    fn an_object_without_a_name_has_a_directory() -> Result {
+        let dir = Fid::for_test(1, &[1; 8])?;
+        let record = FidRecord {
+            kind: 3,
+            fid: &dir,
+            name: None,
+        };
+        let b = Fields {
+            places: [Some(record), None],
+            ..fields()
+        }
+        .encode()?;
+
+        assert_eq!(b.len(), 48 + 28);
+        assert_eq!((b[48], u16_at(&b, 50)), (3, 28));
+        assert_eq!(&b[68..76], &[1; 8]);
         Ok(())
     }
 

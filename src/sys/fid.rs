@@ -17,14 +17,39 @@ pub(crate) struct Fid {
 }
 
 impl Fid {
-    /// Encodes the handle of an inode.
-    ///
-    /// Fails with `EOVERFLOW` if the file system has none for it, with `ENOMEM`.
+    /// Room for any handle, to be filled in when there is no memory to be had. Fails with `ENOMEM`.
+    pub(crate) fn reserve() -> Result<Self> {
+        Ok(Self {
+            kind: 0,
+            bytes: KVec::with_capacity(MAX_HANDLE_SZ, GFP_KERNEL_ACCOUNT)?,
+        })
+    }
+
+    /// Encodes the handle of an inode. Fails as [`Fid::encode_into`] does.
     ///
     /// # Safety
     ///
     /// `inode` must point to an inode that is referenced during the call.
     pub(super) unsafe fn encode(inode: *mut bindings::inode) -> Result<Self> {
+        let mut fid = Self {
+            kind: 0,
+            bytes: KVec::new(),
+        };
+
+        // SAFETY: By the safety requirements.
+        unsafe { fid.encode_into(inode)? };
+        Ok(fid)
+    }
+
+    /// Encodes the handle of an inode in place of the one that is here.
+    ///
+    /// Fails with `EOVERFLOW` if the file system has none for it, and with `ENOMEM` unless there is
+    /// room for it.
+    ///
+    /// # Safety
+    ///
+    /// `inode` must point to an inode that is referenced during the call.
+    pub(super) unsafe fn encode_into(&mut self, inode: *mut bindings::inode) -> Result {
         let mut dwords: c_int = 0;
 
         // SAFETY: `inode` is referenced by the safety requirements. With room for 0 words nothing
@@ -36,18 +61,22 @@ impl Fid {
             .and_then(|dwords| dwords.checked_mul(4))
             .filter(|len| (4..=MAX_HANDLE_SZ).contains(len))
             .ok_or(EOVERFLOW)?;
-        let mut bytes = KVec::from_elem(0u8, len, GFP_KERNEL_ACCOUNT)?;
+
+        self.bytes.clear();
+        self.bytes.extend_with(len, 0, GFP_KERNEL_ACCOUNT)?;
+
+        let to = self.bytes.as_mut_ptr().cast();
 
         // SAFETY: As above, and there is room for `dwords` words. kmalloc() aligns to at least 8.
-        let kind =
-            unsafe { bindings::exportfs_encode_fid(inode, bytes.as_mut_ptr().cast(), &mut dwords) };
+        let kind = unsafe { bindings::exportfs_encode_fid(inode, to, &mut dwords) };
 
         // The inode cannot have changed, but the file system decides what is encoded.
         let invalid = kind <= 0 || kind >= bindings::fid_type_FILEID_INVALID as c_int;
         if invalid || usize::try_from(dwords) != Ok(len / 4) {
             return Err(EOVERFLOW);
         }
-        Ok(Self { kind, bytes })
+        self.kind = kind;
+        Ok(())
     }
 
     /// Type of the handle, `struct file_handle`'s `handle_type`.

@@ -5,6 +5,7 @@
 //! C header: [`include/linux/fsnotify_backend.h`](srctree/include/linux/fsnotify_backend.h)
 
 use super::fid::Fid;
+use super::pid::Pid;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use kernel::bindings;
@@ -21,11 +22,24 @@ pub(crate) struct Range {
     pub(crate) count: u64,
 }
 
-/// Where the object of an operation is found: its directory and its name in it.
-pub(crate) struct Name {
+/// An entry of a directory.
+pub(crate) struct Entry {
     pub(crate) dir: Fid,
     /// Without a terminating NUL, at most `NAME_MAX` bytes.
     pub(crate) name: KVec<u8>,
+}
+
+/// Where the object of an operation has its name.
+pub(crate) enum Place {
+    /// It has none, or no one wants to know.
+    Nowhere,
+    /// It is made in this directory, without a name.
+    Dir(Fid),
+    At(Entry),
+    Moved {
+        from: Entry,
+        to: Entry,
+    },
 }
 
 /// An operation, to which the class can attach a `T` for as long as it lasts.
@@ -73,6 +87,32 @@ impl<T> Op<T> {
         self.flags() & bindings::FSNOTIFY_OP_NOWAIT != 0
     }
 
+    /// What kind of operation it is: `FAN_OP_ASYNC`, `FAN_OP_MAPPED`, or neither.
+    pub(crate) fn kind(&self) -> u32 {
+        let flag = |here, there| {
+            if self.flags() & here != 0 {
+                there
+            } else {
+                0
+            }
+        };
+
+        flag(bindings::FSNOTIFY_OP_ASYNC, bindings::FAN_OP_ASYNC)
+            | flag(bindings::FSNOTIFY_OP_MAPPED, bindings::FAN_OP_MAPPED)
+    }
+
+    /// Is it this process that does it? When it ends, that is not always the current one.
+    pub(crate) fn is_by(&self, process: &Pid) -> bool {
+        // SAFETY: By the type invariant.
+        let pid = unsafe { (*self.as_ptr()).process };
+
+        if pid.is_null() {
+            process.is_current_process()
+        } else {
+            process.is(pid)
+        }
+    }
+
     /// Bytes that it is about, where they are known.
     pub(crate) fn range(&self) -> Option<Range> {
         if self.flags() & bindings::FSNOTIFY_OP_RANGE == 0 {
@@ -96,58 +136,125 @@ impl<T> Op<T> {
         unsafe { (*self.as_ptr()).result as i64 }
     }
 
-    /// File handle of the object. Fails as [`Fid::encode`] does.
-    pub(crate) fn fid(&self) -> Result<Fid> {
-        // SAFETY: By the type invariant the operation is valid, and with it the path that it has
-        // for its whole life. An open path has a positive dentry, whose inode it references.
-        unsafe { Fid::encode(bindings::d_inode((*(*self.as_ptr()).path).dentry)) }
+    /// The events that it is, in their plain form: one, or two of a rename.
+    pub(crate) fn event(&self) -> u64 {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.as_ptr()).event }
     }
 
-    /// Directory and name of the object, or `None` if it has no name.
+    /// Is it about an entry of a directory, and not about an object?
+    fn is_about_entry(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::fsnotify_op_is_entry_event(self.as_ptr()) }
+    }
+
+    /// The object, or null if there is none, or none yet.
+    fn object(&self) -> *mut bindings::inode {
+        if self.is_about_entry() {
+            // SAFETY: By the type invariant.
+            unsafe { (*self.as_ptr()).inode }
+        } else {
+            // SAFETY: By the type invariant the operation is valid, and with it the path that it
+            // has for its whole life, whose dentry is positive.
+            unsafe { bindings::d_inode((*(*self.as_ptr()).path).dentry) }
+        }
+    }
+
+    /// File handle of the object, where there is one. Fails as [`Fid::encode`] does.
+    pub(crate) fn fid(&self) -> Result<Option<Fid>> {
+        let inode = self.object();
+
+        if inode.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: It is referenced, by the path or by the hook, as long as the operation lasts.
+        unsafe { Fid::encode(inode) }.map(Some)
+    }
+
+    /// Puts the file handle of the object that was made into `fid`, which has room for it.
+    ///
+    /// Gives false if there is none, or if its file system has no handle for it.
+    pub(crate) fn fill(&self, fid: &mut Fid) -> bool {
+        let inode = self.object();
+
+        // SAFETY: As in `fid`.
+        !inode.is_null() && unsafe { fid.encode_into(inode) }.is_ok()
+    }
+
+    /// Where the object has its name, which is part of some operations, and is looked up for the
+    /// others if `wanted`.
     ///
     /// Fails with `ENOMEM`, or as [`Fid::encode`] does.
-    pub(crate) fn name(&self) -> Result<Option<Name>> {
+    pub(crate) fn place(&self, wanted: bool) -> Result<Place> {
+        // SAFETY: By the type invariant.
+        let op = unsafe { &*self.as_ptr() };
+
+        if !op.new_path.is_null() {
+            // SAFETY: By the type invariant, an operation with a new path is a rename, and both of
+            // its paths are directories, with a name in each, valid while it lasts.
+            let (from, to) = unsafe {
+                (
+                    Self::copy_entry((*op.path).dentry, &*op.name)?,
+                    Self::copy_entry((*op.new_path).dentry, &*op.new_name)?,
+                )
+            };
+
+            return Ok(Place::Moved { from, to });
+        }
+        if !op.name.is_null() {
+            // SAFETY: By the type invariant, as above.
+            return unsafe { Self::copy_entry((*op.path).dentry, &*op.name) }.map(Place::At);
+        }
+        if self.is_about_entry() {
+            // SAFETY: By the type invariant, the path is a directory, which is referenced.
+            return unsafe { Fid::encode(bindings::d_inode((*op.path).dentry)) }.map(Place::Dir);
+        }
+        if wanted {
+            return self.current_place();
+        }
+        Ok(Place::Nowhere)
+    }
+
+    /// Where the object has its name now.
+    fn current_place(&self) -> Result<Place> {
         let mut snapshot = MaybeUninit::<bindings::name_snapshot>::uninit();
 
         // SAFETY: By the type invariant, and `snapshot` is there to be written.
         let dir = unsafe { bindings::fsnotify_op_get_name(self.as_ptr(), snapshot.as_mut_ptr()) };
         if dir.is_null() {
-            return Ok(None);
+            return Ok(Place::Nowhere);
         }
 
         // SAFETY: A directory was returned, so the snapshot is set, and `dir` is a positive dentry
         // that is referenced until it is put below.
-        let name = unsafe { Self::copy_name(dir, snapshot.assume_init_ref()) };
+        let entry = unsafe { Self::copy_entry(dir, &snapshot.assume_init_ref().name) };
 
         // SAFETY: Both were given by fsnotify_op_get_name() and are not used after this.
         unsafe {
             bindings::release_dentry_name_snapshot(snapshot.as_mut_ptr());
             bindings::dput(dir);
         }
-        name.map(Some)
+        entry.map(Place::At)
     }
 
     /// # Safety
     ///
-    /// `dir` must be a positive dentry that is referenced, `snapshot` must have been taken.
-    unsafe fn copy_name(
-        dir: *mut bindings::dentry,
-        snapshot: &bindings::name_snapshot,
-    ) -> Result<Name> {
-        // SAFETY: The name of a snapshot points to as many bytes as its length says, which it has
-        // a reference to or a copy of. Reading the union member is reading plain integers.
+    /// `dir` must be a positive dentry that is referenced, `name` must be a valid string.
+    unsafe fn copy_entry(dir: *mut bindings::dentry, name: &bindings::qstr) -> Result<Entry> {
+        // SAFETY: By the safety requirements, the name has as many bytes as its length says, and
+        // reading that from the union is reading a plain integer.
         let bytes = unsafe {
-            let len = snapshot.name.__bindgen_anon_1.__bindgen_anon_1.len;
+            let len = name.__bindgen_anon_1.__bindgen_anon_1.len;
 
-            core::slice::from_raw_parts(snapshot.name.name, len as usize)
+            core::slice::from_raw_parts(name.name, len as usize)
         };
-        let mut name = KVec::new();
+        let mut copy = KVec::new();
 
-        name.extend_from_slice(bytes, GFP_KERNEL_ACCOUNT)?;
-        Ok(Name {
+        copy.extend_from_slice(bytes, GFP_KERNEL_ACCOUNT)?;
+        Ok(Entry {
             // SAFETY: `dir` is positive and referenced by the safety requirements.
             dir: unsafe { Fid::encode(bindings::d_inode(dir)) }?,
-            name,
+            name: copy,
         })
     }
 

@@ -52,6 +52,11 @@ impl Pid {
         self.0.as_ptr() == current
     }
 
+    /// Is this the process of that `struct pid`? The pointer is not followed.
+    pub(super) fn is(&self, pid: *const bindings::pid) -> bool {
+        core::ptr::eq(self.0.as_ptr(), pid)
+    }
+
     /// Its number in the pid namespace of the current task, or 0 if it has none there.
     pub(crate) fn nr_for_current(&self) -> i32 {
         // SAFETY: By the type invariant.
