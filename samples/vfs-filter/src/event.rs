@@ -105,4 +105,6 @@ pub struct Event<'a> {
     pub name: Option<DirName<'a>>,
     /// Both names of a rename, instead of `name`.
     pub rename: Option<Rename<'a>>,
+    /// The directory of a file that is created without a name (`O_TMPFILE`), instead of `name`.
+    pub directory: Option<FileHandle<'a>>,
 }

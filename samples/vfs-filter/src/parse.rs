@@ -73,6 +73,7 @@ struct Records<'a> {
     name: Option<DirName<'a>>,
     old: Option<DirName<'a>>,
     new: Option<DirName<'a>>,
+    directory: Option<FileHandle<'a>>,
     object: Option<FileHandle<'a>>,
     range: Option<Range>,
     pidfd: Option<RawFd>,
@@ -114,6 +115,9 @@ impl<'a> Records<'a> {
                 "NEW_DFID_NAME record",
                 record::dir_name(body)?,
             ),
+            uapi::FAN_EVENT_INFO_TYPE_DFID => {
+                once(&mut self.directory, "DFID record", record::handle(body)?.0)
+            }
             uapi::FAN_EVENT_INFO_TYPE_FID => {
                 once(&mut self.object, "FID record", record::handle(body)?.0)
             }
@@ -151,6 +155,7 @@ impl<'a> Records<'a> {
             object: self.object,
             name: self.name,
             rename,
+            directory: self.directory,
         };
         let pidfd = self.pidfd.filter(|fd| *fd >= 0);
         Ok(Parsed { event, pidfd })

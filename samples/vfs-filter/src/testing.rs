@@ -49,7 +49,11 @@ impl Bytes {
     }
 
     pub(crate) fn fid(self, handle: &[u8]) -> Self {
-        self.record(uapi::FAN_EVENT_INFO_TYPE_FID, &fid(handle))
+        self.handle(uapi::FAN_EVENT_INFO_TYPE_FID, handle)
+    }
+
+    pub(crate) fn handle(self, kind: u8, handle: &[u8]) -> Self {
+        self.record(kind, &fid(handle))
     }
 
     pub(crate) fn dir_name(self, kind: u8, handle: &[u8], name: &[u8]) -> Self {

@@ -57,6 +57,7 @@ pub const FANOTIFY_METADATA_VERSION: u8 = 3;
 pub const FAN_EVENT_METADATA_LEN: usize = 24;
 pub const FAN_EVENT_INFO_TYPE_FID: u8 = 1;
 pub const FAN_EVENT_INFO_TYPE_DFID_NAME: u8 = 2;
+pub const FAN_EVENT_INFO_TYPE_DFID: u8 = 3;
 pub const FAN_EVENT_INFO_TYPE_PIDFD: u8 = 4;
 pub const FAN_EVENT_INFO_TYPE_RANGE: u8 = 6;
 pub const FAN_EVENT_INFO_TYPE_OLD_DFID_NAME: u8 = 10;

@@ -133,6 +133,19 @@ fn a_rename_is_one_event_with_two_names() {
 }
 
 #[test]
+fn a_file_without_a_name_has_a_directory() {
+    let mask = uapi::FAN_CREATE << 52;
+    let bytes = Bytes::event(mask, 1)
+        .op(0, 3, 0)
+        .handle(3, b"dir1")
+        .fid(b"\x05\x06\x07\x08")
+        .done();
+    let event = parse(&bytes);
+    assert_eq!(event.name, None);
+    assert_eq!(&*event.directory.unwrap().bytes, b"dir1");
+}
+
+#[test]
 fn events_follow_each_other() {
     let first = full();
     let both = [
