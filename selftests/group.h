@@ -141,6 +141,36 @@ static inline struct event expect_post(struct __test_metadata *const _metadata,
 	return ev;
 }
 
+/* A process is about to do @what, of a kind that these @flags tell. */
+static inline struct event
+expect_pre_of(struct __test_metadata *const _metadata, struct group *g,
+	      __u64 what, __u32 flags, pid_t pid)
+{
+	const struct event ev = event_next(_metadata, g);
+
+	ASSERT_EQ(FAN_PRE(what), ev.mask);
+	EXPECT_EQ(pid, ev.pid);
+	EXPECT_EQ(flags, ev.flags);
+	return ev;
+}
+
+/* The POST that belongs to a PRE, whatever that is about. */
+static inline struct event
+expect_post_of(struct __test_metadata *const _metadata, struct group *g,
+	       const struct event *pre, long result)
+{
+	const struct event ev = event_next(_metadata, g);
+
+	ASSERT_NE(0ULL, ev.mask & ALL_POST);
+	EXPECT_EQ(plain_event(pre), plain_event(&ev));
+	EXPECT_EQ(pre->cookie, ev.cookie);
+	EXPECT_EQ(pre->pid, ev.pid);
+	EXPECT_TRUE(same_fid(&pre->fid, &ev.fid));
+	EXPECT_EQ(pre->flags, ev.flags);
+	EXPECT_EQ(result, ev.result);
+	return ev;
+}
+
 /* A write has ended that the group was not asked about. */
 static inline struct event
 expect_unpaired(struct __test_metadata *const _metadata, struct group *g,

@@ -1,0 +1,934 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Files that are mapped and executed. What can be stored to a shared mapping is
+ * one operation, from the first mmap(2) or mprotect(2) that allows it to the
+ * last close of the file; everything else is over when the system call is.
+ */
+
+#include <pthread.h>
+
+#include "fs.h"
+#include "group.h"
+
+#define PAGE		4096
+#define SIZE		(4 * PAGE)
+#define RW		(PROT_READ | PROT_WRITE)
+
+FIXTURE(mapped)
+{
+	struct group *g;	/* asks about changes, and not about accesses */
+};
+
+FIXTURE_VARIANT(mapped)
+{
+	const char *type;
+};
+
+FIXTURE_VARIANT_ADD(mapped, tmpfs)
+{
+	.type = "tmpfs",
+};
+
+FIXTURE_VARIANT_ADD(mapped, ext4)
+{
+	.type = "ext4",
+};
+
+/* What is mapped is another file than the one that the user has open. */
+FIXTURE_VARIANT_ADD(mapped, overlay)
+{
+	.type = "overlay",
+};
+
+/* What the test and its jobs have in common. */
+static struct {
+	int stage;	/* that the job has reached */
+	int go;		/* that the test has let it go on to */
+} *common;
+
+static void put_pages(struct __test_metadata *const _metadata, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ftruncate(fd, SIZE));
+	close(fd);
+}
+
+FIXTURE_SETUP(mapped)
+{
+	REQUIRE_CLASS();
+	if (!fs_setup(_metadata, variant->type, FS_SIZE))
+		SKIP(return, "no %s", variant->type);
+
+	known_op_flags = FAN_OP_MAPPED;
+	put_pages(_metadata, "file");
+	put_pages(_metadata, "file2");
+	self->g = group_open(_metadata, 0);
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file2");
+	common = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, common);
+}
+
+FIXTURE_TEARDOWN(mapped)
+{
+	test_end(_metadata);
+}
+
+/* For jobs: this far, and no further until the test says so. */
+static void reach(int stage)
+{
+	__atomic_store_n(&common->stage, stage, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&common->go, __ATOMIC_ACQUIRE) < stage)
+		usleep(1000);
+}
+
+static void wait_reached(struct __test_metadata *const _metadata, int stage)
+{
+	ASSERT_TRUE(EVENTUALLY(__atomic_load_n(&common->stage,
+					       __ATOMIC_ACQUIRE) >= stage));
+}
+
+static void go_on(int stage)
+{
+	__atomic_store_n(&common->go, stage, __ATOMIC_RELEASE);
+}
+
+static struct event expect_mapping(struct __test_metadata *const _metadata,
+				   struct group *g, pid_t pid)
+{
+	const struct event pre = expect_pre_of(_metadata, g, FAN_MODIFY,
+					       FAN_OP_MAPPED, pid);
+
+	EXPECT_EQ(RECORD_OP | RECORD_FID, pre.records);
+	return pre;
+}
+
+static struct event allow_mapping(struct __test_metadata *const _metadata,
+				  struct group *g, pid_t pid)
+{
+	const struct event pre = expect_mapping(_metadata, g, pid);
+
+	allow(_metadata, g, &pre);
+	return pre;
+}
+
+static char *map_shared(int fd, int prot)
+{
+	return mmap(NULL, SIZE, prot, MAP_SHARED, fd, 0);
+}
+
+/*
+ * Protection of the mapping of a file as its first page is in /proc/self/maps,
+ * such as "rw-s", or "" if there is none. Not by errno or a fault: those could
+ * be right for the wrong reason.
+ */
+static const char *mapped_as(const char *name)
+{
+	static char prot[5];
+	char line[512], *path;
+	FILE *maps = fopen("/proc/self/maps", "r");
+
+	prot[0] = '\0';
+	while (maps && !*prot && fgets(line, sizeof(line), maps)) {
+		path = strrchr(line, '/');
+		if (path && !strncmp(path + 1, name, strlen(name)) &&
+		    path[1 + strlen(name)] == '\n')
+			sscanf(line, "%*s %4s", prot);
+	}
+	if (maps)
+		fclose(maps);
+	return prot;
+}
+
+/* ------------------------------ from mmap(2) ---------------------------- */
+
+/* Two mappings of one file; then neither; then the file is closed, too. */
+static long map_twice(void *arg)
+{
+	char *map, *map2;
+	int fd;
+
+	(void)arg;
+	fd = open("file", O_RDWR);
+	map = map_shared(fd, RW);
+	map2 = map_shared(fd, RW);
+	if (map == MAP_FAILED || map2 == MAP_FAILED)
+		return -1;
+	*map = 'x';
+	reach(1);
+	munmap(map2, SIZE);
+	munmap(map, SIZE);
+	reach(2);
+	return close(fd);
+}
+
+TEST_F(mapped, one_question_per_file)
+{
+	struct job *job = job_start(_metadata, map_twice, NULL);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+
+	wait_reached(_metadata, 1);
+	expect_silence(_metadata, self->g);
+	EXPECT_EQ(1, group_state(_metadata, self->g).inflight);
+	go_on(1);
+	wait_reached(_metadata, 2);
+	expect_silence(_metadata, self->g);
+	go_on(2);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+	EXPECT_EQ(0, group_state(_metadata, self->g).inflight);
+}
+
+/* The mapping outlives the descriptor. */
+static long map_and_close(void *arg)
+{
+	const int fd = open("file", O_RDWR);
+	char *map = map_shared(fd, RW);
+
+	(void)arg;
+	if (map == MAP_FAILED || close(fd))
+		return -1;
+	reach(1);
+	*map = 'x';
+	return munmap(map, SIZE);
+}
+
+TEST_F(mapped, closed_first)
+{
+	struct job *job = job_start(_metadata, map_and_close, NULL);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+
+	wait_reached(_metadata, 1);
+	expect_silence(_metadata, self->g);
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+}
+
+/* It is not over before all who have it mapped are gone. */
+static long map_and_fork(void *arg)
+{
+	const int fd = open("file", O_RDWR);
+	char *map = map_shared(fd, RW);
+	pid_t pid;
+
+	(void)arg;
+	if (map == MAP_FAILED)
+		return -1;
+	pid = fork();
+	if (pid < 0)
+		return -1;
+	if (!pid) {
+		close(fd);
+		reach(1);
+		*map = 'x';
+		_exit(0);
+	}
+	return 0;
+}
+
+TEST_F(mapped, forked)
+{
+	struct job *job = job_start(_metadata, map_and_fork, NULL);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+
+	wait_reached(_metadata, 1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_silence(_metadata, self->g);
+	go_on(1);
+	expect_post_of(_metadata, self->g, &pre, 0);
+}
+
+/* Two files, if of the same inode. */
+static long open_twice(void *arg)
+{
+	const int fd = open("file", O_RDWR), fd2 = open("file", O_RDWR);
+
+	(void)arg;
+	return map_shared(fd, RW) == MAP_FAILED ||
+	       map_shared(fd2, RW) == MAP_FAILED ? -1 : 0;
+}
+
+TEST_F(mapped, opened_twice)
+{
+	struct job *job = job_start(_metadata, open_twice, NULL);
+	struct event pre[2], post;
+
+	pre[0] = allow_mapping(_metadata, self->g, job->pid);
+	pre[1] = allow_mapping(_metadata, self->g, job->pid);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	for (int i = 0; i < 2; i++) {
+		post = event_next(_metadata, self->g);
+		EXPECT_EQ(FAN_POST(FAN_MODIFY), post.mask);
+		EXPECT_EQ(FAN_OP_MAPPED, post.flags);
+		ASSERT_TRUE(post.cookie == pre[0].cookie ||
+			    post.cookie == pre[1].cookie);
+		pre[post.cookie == pre[1].cookie].cookie = 0;
+	}
+}
+
+static long map_once(void *arg)
+{
+	const int fd = open("file", O_RDWR);
+	int err;
+
+	(void)arg;
+
+	if (map_shared(fd, RW) != MAP_FAILED)
+		return 0;
+	err = errno;
+	if (*mapped_as("file"))
+		return 1;
+	errno = err;
+	return -1;
+}
+
+TEST_F(mapped, denied)
+{
+	struct job *job = job_start(_metadata, map_once, NULL);
+	const struct event pre = expect_mapping(_metadata, self->g, job->pid);
+
+	expect_blocked(_metadata, job);
+	answer(_metadata, self->g, &pre, FAN_DENY_ERRNO(EROFS));
+	EXPECT_EQ(-EROFS, job_join(_metadata, job));
+}
+
+TEST_F(mapped, killed_while_asked)
+{
+	struct job *job = job_start(_metadata, map_once, NULL);
+	const struct event pre = expect_mapping(_metadata, self->g, job->pid);
+
+	job_kill(_metadata, job, SIGKILL);
+	expect_post_of(_metadata, self->g, &pre, -EINTR);
+	EXPECT_EQ(0, group_state(_metadata, self->g).inflight);
+}
+
+/* It ends with the process, however that ends. */
+static long map_and_wait(void *arg)
+{
+	const long ret = map_once(arg);
+
+	reach(1);
+	return ret;
+}
+
+TEST_F(mapped, killed_while_mapped)
+{
+	struct job *job = job_start(_metadata, map_and_wait, NULL);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+
+	wait_reached(_metadata, 1);
+	job_kill(_metadata, job, SIGKILL);
+	expect_post_of(_metadata, self->g, &pre, 0);
+}
+
+/* Reported to whoever allowed it, with or without a mark. */
+TEST_F(mapped, mark_removed)
+{
+	struct job *job = job_start(_metadata, map_and_wait, NULL);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+
+	wait_reached(_metadata, 1);
+	mark(_metadata, self->g, FAN_MARK_REMOVE | FAN_MARK_SYNC, FAN_MODIFY,
+	     "file");
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+}
+
+TEST_F(mapped, group_closed)
+{
+	struct job *job = job_start(_metadata, map_and_wait, NULL);
+
+	allow_mapping(_metadata, self->g, job->pid);
+	wait_reached(_metadata, 1);
+	group_close(self->g);
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+}
+
+/* Allowed, and then there is no room for it where it was to be. */
+static long map_onto_another(void *arg)
+{
+	const int fd = open("file", O_RDWR);
+	char *place = mmap(NULL, SIZE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)arg;
+	return mmap(place, SIZE, RW, MAP_SHARED | MAP_FIXED_NOREPLACE, fd,
+		    0) == MAP_FAILED ? -1 : 0;
+}
+
+TEST_F(mapped, fails)
+{
+	struct job *job = job_start(_metadata, map_onto_another, NULL);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+
+	EXPECT_EQ(-EEXIST, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, -EEXIST);
+}
+
+/* One that fails does not end another one that did not. */
+static long map_then_fail(void *arg)
+{
+	const int fd = open("file", O_RDWR);
+	char *map = map_shared(fd, RW);
+
+	(void)arg;
+	if (map == MAP_FAILED ||
+	    mmap(map, SIZE, RW, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) !=
+	    MAP_FAILED)
+		return -1;
+	reach(1);
+	return 0;
+}
+
+TEST_F(mapped, fails_the_second_time)
+{
+	struct job *job = job_start(_metadata, map_then_fail, NULL);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+
+	wait_reached(_metadata, 1);
+	expect_silence(_metadata, self->g);
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+}
+
+/* What nothing can be stored to through. */
+static long map_harmlessly(void *arg)
+{
+	const int fd = open("file", O_RDWR), ro = open("file", O_RDONLY);
+
+	(void)arg;
+	if (map_shared(fd, PROT_READ) == MAP_FAILED ||
+	    map_shared(fd, PROT_NONE) == MAP_FAILED ||
+	    mmap(NULL, SIZE, RW, MAP_PRIVATE, ro, 0) == MAP_FAILED)
+		return -1;
+	if (map_shared(ro, RW) != MAP_FAILED || errno != EACCES)
+		return 1;
+	return 0;
+}
+
+TEST_F(mapped, not_of_others)
+{
+	struct job *job = job_start(_metadata, map_harmlessly, NULL);
+
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_silence(_metadata, self->g);
+}
+
+/* Two tasks at once may both ask, but all they ask about ends. */
+static int raced_fd;
+
+static void *map_in_thread(void *arg)
+{
+	(void)arg;
+	return map_shared(raced_fd, RW);
+}
+
+static long map_in_threads(void *arg)
+{
+	pthread_t threads[2];
+	long failed = 0;
+	void *map;
+
+	(void)arg;
+	raced_fd = open("file", O_RDWR);
+	for (int i = 0; i < 2; i++)
+		if (pthread_create(&threads[i], NULL, map_in_thread, NULL))
+			return -1;
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], &map);
+		failed += map == MAP_FAILED;
+	}
+	return failed;
+}
+
+TEST_F(mapped, raced)
+{
+	struct job *job = job_start(_metadata, map_in_threads, NULL);
+	struct event pre[2], post;
+
+	wait_pending(_metadata, self->g, 2);
+	for (int i = 0; i < 2; i++)
+		pre[i] = expect_mapping(_metadata, self->g, job->pid);
+
+	/* One verdict is not that on the other one. */
+	answer(_metadata, self->g, &pre[0], FAN_DENY);
+	allow(_metadata, self->g, &pre[1]);
+	EXPECT_EQ(1, job_join(_metadata, job));
+	post = expect_post_of(_metadata, self->g, &pre[1], 0);
+	EXPECT_NE(pre[0].cookie, post.cookie);
+}
+
+/* ----------------------------- from mprotect(2) ------------------------- */
+
+struct protection {
+	int n;		/* of files that are mapped side by side */
+	const char *as;		/* how they are mapped in the end */
+};
+
+static long protect(void *arg)
+{
+	const struct protection *p = arg;
+	static const char *const names[] = { "file", "file2" };
+	char *map;
+	int ret;
+
+	map = mmap(NULL, p->n * SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+		   -1, 0);
+	for (int i = 0; i < p->n; i++) {
+		const int fd = open(names[i], O_RDWR);
+
+		if (mmap(map + i * SIZE, SIZE, PROT_READ,
+			 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+			return -1;
+		close(fd);
+	}
+	errno = 0;
+	ret = mprotect(map, p->n * SIZE, RW) ? -errno : 0;
+	for (int i = 0; i < p->n; i++)
+		if (strcmp(p->as, mapped_as(names[i])))
+			return 1;
+	for (int i = 0; i < p->n && !ret; i++)
+		map[i * SIZE] = 'x';
+
+	/* Once more, which is no news. */
+	if (!ret && (mprotect(map, SIZE, PROT_READ) || mprotect(map, SIZE, RW)))
+		return 2;
+	reach(1);
+	errno = -ret;
+	return ret ? -1 : 0;
+}
+
+TEST_F(mapped, made_writable)
+{
+	struct protection p = { .n = 1, .as = "rw-s" };
+	struct job *job = job_start(_metadata, protect, &p);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+
+	wait_reached(_metadata, 1);
+	expect_silence(_metadata, self->g);
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+}
+
+TEST_F(mapped, not_made_writable)
+{
+	struct protection p = { .n = 1, .as = "r--s" };
+	struct job *job = job_start(_metadata, protect, &p);
+	const struct event pre = expect_mapping(_metadata, self->g, job->pid);
+
+	expect_blocked(_metadata, job);
+	answer(_metadata, self->g, &pre, FAN_DENY);
+	wait_reached(_metadata, 1);
+	expect_silence(_metadata, self->g);
+	go_on(1);
+	EXPECT_EQ(-EPERM, job_join(_metadata, job));
+}
+
+TEST_F(mapped, killed_in_mprotect)
+{
+	struct protection p = { .n = 1 };
+	struct job *job = job_start(_metadata, protect, &p);
+	const struct event pre = expect_mapping(_metadata, self->g, job->pid);
+
+	job_kill(_metadata, job, SIGKILL);
+	expect_post_of(_metadata, self->g, &pre, -EINTR);
+}
+
+/* A range over two files: both are asked about, before either is changed. */
+TEST_F(mapped, both_made_writable)
+{
+	struct protection p = { .n = 2, .as = "rw-s" };
+	struct job *job = job_start(_metadata, protect, &p);
+	struct event pre[2], post;
+
+	for (int i = 0; i < 2; i++)
+		pre[i] = allow_mapping(_metadata, self->g, job->pid);
+	EXPECT_FALSE(same_fid(&pre[0].fid, &pre[1].fid));
+	wait_reached(_metadata, 1);
+	expect_silence(_metadata, self->g);
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	for (int i = 0; i < 2; i++) {
+		post = event_next(_metadata, self->g);
+		EXPECT_EQ(FAN_POST(FAN_MODIFY), post.mask);
+		EXPECT_EQ(0, post.result);
+		ASSERT_TRUE(post.cookie == pre[0].cookie ||
+			    post.cookie == pre[1].cookie);
+		pre[post.cookie == pre[1].cookie].cookie = 0;
+	}
+}
+
+TEST_F(mapped, neither_made_writable)
+{
+	struct protection p = { .n = 2, .as = "r--s" };
+	struct job *job = job_start(_metadata, protect, &p);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+	const struct event pre2 = expect_mapping(_metadata, self->g, job->pid);
+
+	answer(_metadata, self->g, &pre2, FAN_DENY_ERRNO(EROFS));
+	wait_reached(_metadata, 1);
+	expect_post_of(_metadata, self->g, &pre, -EROFS);
+	go_on(1);
+	EXPECT_EQ(-EROFS, job_join(_metadata, job));
+}
+
+/* ----------------------------- ignore masks ----------------------------- */
+
+/* No one was asked when it was mapped, and someone looks when it is closed. */
+TEST_F(mapped, straddles)
+{
+	struct event post;
+	struct job *job;
+	pid_t pid;
+
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV,
+	     FAN_MODIFY, "file");
+	job = job_start(_metadata, map_and_wait, NULL);
+	pid = job->pid;
+	wait_reached(_metadata, 1);
+	mark(_metadata, self->g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV |
+	     FAN_MARK_SYNC, FAN_MODIFY, "file");
+	expect_silence(_metadata, self->g);
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	post = event_next(_metadata, self->g);
+	EXPECT_EQ(FAN_POST(FAN_MODIFY), post.mask);
+	EXPECT_EQ(pid, post.pid);
+	EXPECT_EQ(FAN_OP_UNPAIRED | FAN_OP_MAPPED, post.flags);
+	EXPECT_EQ(0, post.result);
+}
+
+/* Who was not asked the first time is asked the next time, and told once. */
+static long map_again(void *arg)
+{
+	const int fd = open("file", O_RDWR);
+
+	(void)arg;
+	for (int stage = 1; stage <= 3; stage++) {
+		if (map_shared(fd, RW) == MAP_FAILED)
+			return -1;
+		reach(stage);
+	}
+	return 0;
+}
+
+TEST_F(mapped, no_longer_ignored)
+{
+	struct event pre;
+	struct job *job;
+
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV,
+	     FAN_MODIFY, "file");
+	job = job_start(_metadata, map_again, NULL);
+	wait_reached(_metadata, 1);
+	go_on(1);
+	wait_reached(_metadata, 2);
+	expect_silence(_metadata, self->g);
+	mark(_metadata, self->g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV |
+	     FAN_MARK_SYNC, FAN_MODIFY, "file");
+	go_on(2);
+	pre = allow_mapping(_metadata, self->g, job->pid);
+	wait_reached(_metadata, 3);
+	go_on(3);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+}
+
+TEST_F(mapped, of_the_owner)
+{
+	const int fd = open("file", O_RDWR);
+	char *map;
+
+	ASSERT_LE(0, fd);
+	map = map_shared(fd, RW);
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_EQ(0, mprotect(map, SIZE, PROT_READ));
+	ASSERT_EQ(0, mprotect(map, SIZE, RW));
+	munmap(map, SIZE);
+	close(fd);
+	EXPECT_FALSE(group_readable(self->g, SETTLE_MS));
+}
+
+/* ------------------------------- accesses ------------------------------- */
+
+/* Returns what is mapped. */
+static long map_for_access(void *arg)
+{
+	const int fd = open("file", O_RDWR);
+	void *map;
+
+	map = mmap(NULL, 2 * PAGE, *(int *)arg, MAP_PRIVATE, fd, PAGE);
+	if (map == MAP_FAILED)
+		return -1;
+	return *mapped_as("file") ? 0 : 1;
+}
+
+TEST_F(mapped, access)
+{
+	static const int prots[] = { PROT_READ, PROT_WRITE, PROT_EXEC };
+
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "file");
+	FOR_EACH_ROW(i, prots) {
+		int prot = prots[i];
+		struct event pre, post;
+		struct job *job;
+
+		job = job_start(_metadata, map_for_access, &prot);
+		pre = expect_pre_of(_metadata, self->g, FAN_ACCESS, 0,
+				    job->pid);
+		EXPECT_EQ(RECORD_OP | RECORD_FID | RECORD_RANGE, pre.records);
+		EXPECT_EQ(PAGE, pre.offset);
+		EXPECT_EQ(2 * PAGE, pre.count);
+		expect_blocked(_metadata, job);
+		allow(_metadata, self->g, &pre);
+		EXPECT_EQ(0, job_join(_metadata, job));
+		post = expect_post_of(_metadata, self->g, &pre, 0);
+		EXPECT_EQ(PAGE, post.offset);
+		EXPECT_EQ(2 * PAGE, post.count);
+	}
+}
+
+TEST_F(mapped, access_denied)
+{
+	int prot = PROT_READ;
+	struct event pre;
+	struct job *job;
+
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "file");
+	job = job_start(_metadata, map_for_access, &prot);
+	pre = expect_pre_of(_metadata, self->g, FAN_ACCESS, 0, job->pid);
+	answer(_metadata, self->g, &pre, FAN_DENY);
+	EXPECT_EQ(-EPERM, job_join(_metadata, job));
+}
+
+/* A shared writable mapping is both; if one is denied, the other one fails. */
+TEST_F(mapped, access_and_change)
+{
+	struct event pre, pre2;
+	struct job *job;
+
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "file");
+	job = job_start(_metadata, map_once, NULL);
+	pre = expect_pre_of(_metadata, self->g, FAN_ACCESS, 0, job->pid);
+	allow(_metadata, self->g, &pre);
+	pre2 = allow_mapping(_metadata, self->g, job->pid);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_post_of(_metadata, self->g, &pre2, 0);
+
+	job = job_start(_metadata, map_once, NULL);
+	pre = expect_pre_of(_metadata, self->g, FAN_ACCESS, 0, job->pid);
+	allow(_metadata, self->g, &pre);
+	pre2 = expect_mapping(_metadata, self->g, job->pid);
+	answer(_metadata, self->g, &pre2, FAN_DENY_ERRNO(EROFS));
+	EXPECT_EQ(-EROFS, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, -EROFS);
+}
+
+/* ------------------------------- execution ------------------------------ */
+
+FIXTURE(executed)
+{
+	struct group *g;
+};
+
+static void copy_program(struct __test_metadata *const _metadata,
+			 const char *from, const char *to)
+{
+	static char buf[1 << 16];
+	int in, out;
+	ssize_t n;
+
+	in = open(from, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, in);
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	ASSERT_LE(0, out);
+	while ((n = read(in, buf, sizeof(buf))) > 0)
+		ASSERT_EQ(n, write(out, buf, n));
+	ASSERT_EQ(0, n);
+	close(in);
+	close(out);
+}
+
+FIXTURE_SETUP(executed)
+{
+	REQUIRE_CLASS();
+	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
+	copy_program(_metadata, "/bin/true", "true");
+	put_file(_metadata, "script", "#!" FS_DIR "/true\n");
+	ASSERT_EQ(0, chmod("script", 0755));
+	self->g = group_open(_metadata, 0);
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "true");
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "script");
+}
+
+FIXTURE_TEARDOWN(executed)
+{
+	test_end(_metadata);
+}
+
+static long do_exec(void *arg)
+{
+	return execl(arg, arg, NULL);
+}
+
+static struct event expect_execution(struct __test_metadata *const _metadata,
+				     struct group *g, const char *path,
+				     pid_t pid)
+{
+	const struct event pre = expect_pre_of(_metadata, g, FAN_ACCESS, 0,
+					       pid);
+	const struct fid fid = fid_of(_metadata, path);
+
+	EXPECT_EQ(RECORD_OP | RECORD_FID, pre.records);
+	EXPECT_TRUE(same_fid(&fid, &pre.fid));
+	return pre;
+}
+
+/* A job that has become another program, which leaves no result. */
+static void job_executed(struct __test_metadata *const _metadata,
+			 struct job *job)
+{
+	EXPECT_EQ(0, job_reap(_metadata, job));
+	EXPECT_EQ(JOB_NO_RESULT, *job->result);
+	munmap(job->result, sizeof(*job->result));
+}
+
+TEST_F(executed, binary)
+{
+	struct job *job = job_start(_metadata, do_exec, "true");
+	const struct event pre = expect_execution(_metadata, self->g, "true",
+						  job->pid);
+
+	expect_blocked(_metadata, job);
+	allow(_metadata, self->g, &pre);
+	job_executed(_metadata, job);
+	expect_post_of(_metadata, self->g, &pre, 0);
+}
+
+TEST_F(executed, binary_denied)
+{
+	struct job *job = job_start(_metadata, do_exec, "true");
+	const struct event pre = expect_execution(_metadata, self->g, "true",
+						  job->pid);
+
+	answer(_metadata, self->g, &pre, FAN_DENY);
+	EXPECT_EQ(-EPERM, job_join(_metadata, job));
+}
+
+TEST_F(executed, killed_while_asked)
+{
+	struct job *job = job_start(_metadata, do_exec, "true");
+	const struct event pre = expect_execution(_metadata, self->g, "true",
+						  job->pid);
+
+	job_kill(_metadata, job, SIGKILL);
+	expect_post_of(_metadata, self->g, &pre, -EINTR);
+}
+
+/* The listener can put there what is to be executed. */
+TEST_F(executed, filled_while_asked)
+{
+	struct job *job;
+	struct event pre;
+
+	put_file(_metadata, "true", "");
+	job = job_start(_metadata, do_exec, "true");
+	pre = expect_execution(_metadata, self->g, "true", job->pid);
+	put_file(_metadata, "true", "neither a program nor a script");
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(-ENOEXEC, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, -ENOEXEC);
+}
+
+/* If it is still open for writing by the time of the answer, it is busy. */
+TEST_F(executed, written_to)
+{
+	struct job *job = job_start(_metadata, do_exec, "true");
+	struct event pre = expect_execution(_metadata, self->g, "true",
+					    job->pid);
+	const int fd = open("true", O_WRONLY | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(-ETXTBSY, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, -ETXTBSY);
+	close(fd);
+
+	/* And it is not busy for ever, with what is written or executed. */
+	put_file(_metadata, "true", "");
+	job = job_start(_metadata, do_exec, "true");
+	pre = expect_execution(_metadata, self->g, "true", job->pid);
+	answer(_metadata, self->g, &pre, FAN_DENY);
+	EXPECT_EQ(-EPERM, job_join(_metadata, job));
+	put_file(_metadata, "true", "");
+}
+
+/* A script and what interprets it: two accesses, with the same end. */
+TEST_F(executed, script)
+{
+	struct job *job = job_start(_metadata, do_exec, "script");
+	struct event pre, pre2, post;
+
+	pre = expect_execution(_metadata, self->g, "script", job->pid);
+	allow(_metadata, self->g, &pre);
+	pre2 = expect_execution(_metadata, self->g, "true", job->pid);
+	expect_blocked(_metadata, job);
+	allow(_metadata, self->g, &pre2);
+	job_executed(_metadata, job);
+	for (int i = 0; i < 2; i++) {
+		post = event_next(_metadata, self->g);
+		EXPECT_EQ(FAN_POST(FAN_ACCESS), post.mask);
+		EXPECT_EQ(0, post.result);
+		ASSERT_TRUE(post.cookie == pre.cookie ||
+			    post.cookie == pre2.cookie);
+		if (post.cookie == pre.cookie)
+			pre.cookie = 0;
+		else
+			pre2.cookie = 0;
+	}
+}
+
+TEST_F(executed, interpreter_denied)
+{
+	struct job *job = job_start(_metadata, do_exec, "script");
+	struct event pre, pre2;
+
+	pre = expect_execution(_metadata, self->g, "script", job->pid);
+	allow(_metadata, self->g, &pre);
+	pre2 = expect_execution(_metadata, self->g, "true", job->pid);
+	answer(_metadata, self->g, &pre2, FAN_DENY_ERRNO(EROFS));
+	EXPECT_EQ(-EROFS, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, -EROFS);
+	expect_silence(_metadata, self->g);
+	put_file(_metadata, "true", "");
+}
+
+/* The process that waits for an answer can be looked at all the same. */
+TEST_F(executed, looked_at_while_asked)
+{
+	struct job *job = job_start(_metadata, do_exec, "script");
+	struct event pre, pre2;
+	char path[64], buf[4096];
+
+	pre = expect_execution(_metadata, self->g, "script", job->pid);
+	allow(_metadata, self->g, &pre);
+	pre2 = expect_execution(_metadata, self->g, "true", job->pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", job->pid);
+	EXPECT_LT(0, read_file(path, buf, sizeof(buf)));
+	snprintf(path, sizeof(path), "/proc/%d/maps", job->pid);
+	EXPECT_LT(0, read_file(path, buf, sizeof(buf)));
+	snprintf(path, sizeof(path), "/proc/%d/environ", job->pid);
+	EXPECT_LE(0, read_file(path, buf, sizeof(buf)));
+	allow(_metadata, self->g, &pre2);
+	job_executed(_metadata, job);
+	self->g->unread_ok = true;
+}
+
+TEST_HARNESS_MAIN
