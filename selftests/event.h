@@ -227,6 +227,14 @@ static inline void event_check(struct __test_metadata *const _metadata,
 		EXPECT_EQ(0LL, ev->result);
 		return;
 	}
+	if (ev->mask == FAN_Q_BARRIER) {
+		EXPECT_EQ(RECORD_OP, ev->records);
+		EXPECT_EQ(0, ev->pid);
+		EXPECT_NE(0ULL, ev->cookie);
+		EXPECT_EQ(0U, ev->flags);
+		EXPECT_EQ(0LL, ev->result);
+		return;
+	}
 
 	ASSERT_EQ(0ULL, ev->mask & ~(ALL_PRE | ALL_POST | FAN_ONDIR));
 	ASSERT_NE(!(ev->mask & ALL_PRE), !(ev->mask & ALL_POST));

@@ -38,9 +38,9 @@ static inline bool class_available(struct __test_metadata *const _metadata)
 	return false;
 }
 
-/* Makes a group of the test, nonblocking, with more @flags. */
-static inline struct group *group_open(struct __test_metadata *const _metadata,
-				       unsigned int flags)
+/* Makes a group of the test, of any class, nonblocking. */
+static inline struct group *
+class_open(struct __test_metadata *const _metadata, unsigned int flags)
 {
 	int i = 0;
 
@@ -49,13 +49,18 @@ static inline struct group *group_open(struct __test_metadata *const _metadata,
 	ASSERT_LT(i, MAX_GROUPS);
 
 	groups[i] = (struct group) {
-		.fd = sys_fanotify_init(FAN_CLASS_VFS_FILTER | FAN_NONBLOCK |
-					FAN_CLOEXEC | flags, 0),
+		.fd = sys_fanotify_init(FAN_NONBLOCK | FAN_CLOEXEC | flags, 0),
 	};
 	ASSERT_LE(0, groups[i].fd)
 		TH_LOG("fanotify_init(%#x): %s", flags, strerror(errno));
 	group_fds[i] = groups[i].fd;
 	return &groups[i];
+}
+
+static inline struct group *group_open(struct __test_metadata *const _metadata,
+				       unsigned int flags)
+{
+	return class_open(_metadata, FAN_CLASS_VFS_FILTER | flags);
 }
 
 static inline void group_close(struct group *g)

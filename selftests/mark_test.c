@@ -6,8 +6,7 @@
 
 #include "fs.h"
 #include "group.h"
-
-#define MAX_USER_MARKS "/proc/sys/fs/fanotify/max_user_marks"
+#include "marks.h"
 
 #define IGNORE FAN_MARK_IGNORE_SURV
 
@@ -42,28 +41,6 @@ FIXTURE_SETUP(mark)
 FIXTURE_TEARDOWN(mark)
 {
 	test_end(_metadata);
-}
-
-static void expect_mark(struct __test_metadata *const _metadata,
-			const struct group *g, const char *kind,
-			__u64 mask, __u64 ignored)
-{
-	unsigned long long seen = 0, seen_ignored = 0;
-
-	EXPECT_EQ(mask || ignored,
-		  group_mark(_metadata, g, kind, &seen, &seen_ignored));
-	EXPECT_EQ(mask, seen);
-	EXPECT_EQ(ignored, seen_ignored);
-}
-
-static void expect_refused(struct __test_metadata *const _metadata,
-			   const struct group *g, unsigned int flags,
-			   __u64 mask, const char *path, int error)
-{
-	EXPECT_EQ(-1, sys_fanotify_mark(g->fd, flags, mask, AT_FDCWD, path))
-		TH_LOG("flags %#x mask %#llx", flags, (unsigned long long)mask);
-	EXPECT_EQ(error, errno)
-		TH_LOG("flags %#x mask %#llx", flags, (unsigned long long)mask);
 }
 
 TEST_F(mark, fold)
@@ -267,8 +244,9 @@ static const unsigned int bad_flags[] = {
 	FAN_MARK_ADD | FAN_MARK_IGNORED_MASK | IGNORE,
 	FAN_MARK_REMOVE | FAN_MARK_IGNORE,
 	FAN_MARK_REMOVE | FAN_MARK_IGNORED_MASK,
-	FAN_MARK_FLUSH | FAN_MARK_IGNORE,
 	FAN_MARK_FLUSH | IGNORE,
+	FAN_MARK_FLUSH | FAN_MARK_IGNORED_MASK,
+	FAN_MARK_FLUSH | FAN_MARK_IGNORE | FAN_MARK_EVICTABLE,
 	FAN_MARK_FLUSH | FAN_MARK_EVICTABLE,
 	FAN_MARK_FLUSH | FAN_MARK_ONLYDIR,
 	FAN_MARK_BARRIER,
@@ -285,9 +263,6 @@ TEST_F(mark, bad_flags)
 	for (size_t i = 0; i < ARRAY_SIZE(bad_flags); i++)
 		expect_refused(_metadata, self->g, bad_flags[i], FAN_MODIFY,
 			       "file", EINVAL);
-	expect_refused(_metadata, self->g, FAN_MARK_BARRIER, 0, "file", EINVAL);
-	expect_refused(_metadata, self->g, FAN_MARK_FLUSH | FAN_MARK_IGNORE, 0,
-		       "file", EINVAL);
 
 	/* Nothing of that did anything. */
 	expect_mark(_metadata, self->g, "ino", FAN_BOTH(FAN_ATTRIB), 0);
@@ -354,27 +329,17 @@ TEST_F(mark, unprivileged)
 	EXPECT_EQ(0, job_join(_metadata, job));
 }
 
-static char marks_limit[32];
-
-static void restore_limit(void)
-{
-	write_file(MAX_USER_MARKS, 0, marks_limit);
-}
-
 TEST_F(mark, max_user_marks)
 {
 	struct group *g = group_open(_metadata, FAN_UNLIMITED_MARKS);
 
-	ASSERT_LT(0, read_file(MAX_USER_MARKS, marks_limit,
-			       sizeof(marks_limit)));
-	guard_start(_metadata, restore_limit);
-
-	ASSERT_EQ(0, write_file(MAX_USER_MARKS, 0, "0"));
+	limit_marks_start(_metadata);
+	limit_marks(_metadata, 0);
 	expect_refused(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file",
 		       ENOSPC);
 	mark(_metadata, g, FAN_MARK_ADD, FAN_MODIFY, "file");
 
-	restore_limit();
+	restore_marks_limit();
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
 }
 

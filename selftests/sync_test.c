@@ -52,6 +52,8 @@ TEST_F(sync, accepted)
 			     FAN_MODIFY, "file");
 			mark(_metadata, &g, FAN_MARK_REMOVE | IGNORE | flags,
 			     FAN_MODIFY, "file");
+			mark(_metadata, &g, FAN_MARK_FLUSH | FAN_MARK_IGNORE |
+			     flags, 0, "file");
 			mark(_metadata, &g, FAN_MARK_REMOVE | flags,
 			     FAN_MODIFY, "file");
 			mark(_metadata, &g, FAN_MARK_ADD | flags, FAN_MODIFY,
@@ -188,6 +190,12 @@ FIXTURE_VARIANT_ADD(held, flush_ignore)
 {
 	.old = IGNORED,
 	.flags = FAN_MARK_FLUSH,
+};
+
+FIXTURE_VARIANT_ADD(held, flush_ignore_masks)
+{
+	.old = IGNORED,
+	.flags = FAN_MARK_FLUSH | FAN_MARK_IGNORE,
 };
 
 FIXTURE_VARIANT_ADD(held, add_ignore)
