@@ -71,11 +71,11 @@ static inline bool run_mkfs(struct __test_metadata *const _metadata,
 }
 
 /*
- * Puts the image on a free loop device, which goes when it is unmounted.
+ * Puts an image on a free loop device, which goes when it is unmounted.
  * Returns a descriptor to be held until it is mounted, or -1.
  */
 static inline int loop_attach(struct __test_metadata *const _metadata,
-			      char *path, size_t size)
+			      const char *image, char *path, size_t size)
 {
 	struct loop_config config = {
 		.info.lo_flags = LO_FLAGS_AUTOCLEAR,
@@ -86,7 +86,7 @@ static inline int loop_attach(struct __test_metadata *const _metadata,
 	if (control < 0)
 		return -1;
 
-	config.fd = open(FS_IMAGE, O_RDWR | O_CLOEXEC);
+	config.fd = open(image, O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, (int)config.fd);
 
 	/* Someone else may take the free one first. */
@@ -108,9 +108,9 @@ static inline int loop_attach(struct __test_metadata *const _metadata,
 }
 
 static inline void image_make(struct __test_metadata *const _metadata,
-			      off_t size)
+			      const char *image, off_t size)
 {
-	const int fd = open(FS_IMAGE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	const int fd = open(image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, ftruncate(fd, size));
@@ -141,11 +141,11 @@ static inline bool image_mount(struct __test_metadata *const _metadata,
 	int loop;
 
 	ASSERT_NE(NULL, type);
-	image_make(_metadata, size);
+	image_make(_metadata, FS_IMAGE, size);
 	if (!run_mkfs(_metadata, type->mkfs))
 		return false;
 
-	loop = loop_attach(_metadata, path, sizeof(path));
+	loop = loop_attach(_metadata, FS_IMAGE, path, sizeof(path));
 	if (loop < 0)
 		return false;
 	if (mount(path, FS_DIR, fs, 0, NULL)) {

@@ -202,6 +202,50 @@ TEST_F(module, in_use_by_operation)
 	EXPECT_EQ(0, unload_soon());
 }
 
+/* What no one waits for any more, but has not come about yet. */
+TEST_F(module, in_use_by_barrier)
+{
+	struct event pre;
+	struct group *g;
+	struct job *job;
+
+	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
+	REQUIRE_HOLDS();
+	put_file(_metadata, "file", "");
+	g = group_open(_metadata, 0);
+	mark(_metadata, g, FAN_MARK_ADD, FAN_MODIFY, "file");
+	job = write_prepare(_metadata, "file", "ab");
+	hold(_metadata, "begin", job->pid);
+	job_go(_metadata, job);
+	pre = expect_pre(_metadata, g, job->pid);
+	allow(_metadata, g, &pre);
+	wait_held(_metadata, "begin");
+	mark(_metadata, g, FAN_MARK_BARRIER, 0, ".");
+	mark(_metadata, g, FAN_MARK_BARRIER, 0, WORK_DIR);
+
+	group_close(g);
+	usleep(SETTLE_MS * 1000);
+	EXPECT_EQ(-EAGAIN, unload());
+	release(_metadata, "begin");
+	EXPECT_EQ(2, job_join(_metadata, job));
+	EXPECT_EQ(0, unload_soon());
+}
+
+/* With a few that are on their way as the group goes. */
+TEST_F(module, barriers_in_the_air)
+{
+	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
+	for (int round = 0; round < 10; round++) {
+		struct group *g = group_open(_metadata, 0);
+
+		for (int i = 0; i < 10; i++)
+			mark(_metadata, g, FAN_MARK_BARRIER, 0, ".");
+		group_close(g);
+		ASSERT_EQ(0, unload_soon());
+		ASSERT_EQ(0, load(module_path));
+	}
+}
+
 #define ROUNDS 10
 #define EVENTS 10	/* of each round */
 #define WRITERS 3
