@@ -640,6 +640,97 @@ TEST_F(mapped, no_longer_ignored)
 	expect_post_of(_metadata, self->g, &pre, 0);
 }
 
+/* Asked about, and reported, as if nothing were ignored. */
+static void serve_mapping(struct __test_metadata *const _metadata,
+			  struct group *g)
+{
+	struct job *job = job_start(_metadata, map_once, NULL);
+	const struct event pre = allow_mapping(_metadata, g, job->pid);
+
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, g, &pre, 0);
+}
+
+static void write_ignored(struct __test_metadata *const _metadata,
+			  struct group *g)
+{
+	EXPECT_EQ(2, job_join(_metadata,
+			      write_start(_metadata, "file", "ab")));
+	expect_silence(_metadata, g);
+}
+
+/* Ask about the file as one of many. */
+static void watch_all(struct __test_metadata *const _metadata, struct group *g)
+{
+	mark(_metadata, g, FAN_MARK_REMOVE, FAN_MODIFY, "file");
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY, ".");
+}
+
+/*
+ * What is ignored for a while is asked about again after that, but a mapping is
+ * asked about once: that it is there has to be known for as long as it is.
+ */
+TEST_F(mapped, not_ignored_for_a_while)
+{
+	struct group *g = self->g;
+
+	watch_all(_metadata, g);
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV |
+	     FAN_MARK_EVICTABLE, FAN_MODIFY, "file");
+	write_ignored(_metadata, g);
+	serve_mapping(_metadata, g);
+	write_ignored(_metadata, g);
+}
+
+/* By an answer it is for a while, whatever the mark that has it. */
+TEST_F(mapped, not_ignored_by_answer)
+{
+	struct group *g = self->g;
+
+	for (int all = 0; all < 2; all++) {
+		struct job *job;
+		struct event pre;
+
+		if (all)
+			watch_all(_metadata, g);
+		mark(_metadata, g, FAN_MARK_FLUSH | FAN_MARK_IGNORE, 0, ".");
+		job = write_start(_metadata, "file", "ab");
+		pre = expect_pre(_metadata, g, job->pid);
+		answer(_metadata, g, &pre, FAN_ALLOW | FAN_RESPONSE_IGNORE);
+		EXPECT_EQ(2, job_join(_metadata, job));
+		write_ignored(_metadata, g);
+		serve_mapping(_metadata, g);
+		write_ignored(_metadata, g);
+	}
+}
+
+/* Such an answer to a mapping is about all else that is done to the file. */
+TEST_F(mapped, answered_with_ignore)
+{
+	struct group *g = self->g;
+
+	watch_all(_metadata, g);
+	for (int flushed = 0; flushed < 2; flushed++) {
+		struct job *job = job_start(_metadata, map_and_wait, NULL);
+		const struct event pre = expect_mapping(_metadata, g, job->pid);
+
+		answer(_metadata, g, &pre, FAN_ALLOW | FAN_RESPONSE_IGNORE);
+		wait_reached(_metadata, 1);
+		write_ignored(_metadata, g);
+		if (flushed)
+			mark(_metadata, g, FAN_MARK_FLUSH | FAN_MARK_IGNORE, 0,
+			     ".");
+		go_on(1);
+		EXPECT_EQ(0, job_join(_metadata, job));
+		if (flushed)
+			expect_post_of(_metadata, g, &pre, 0);
+		expect_silence(_metadata, g);
+		EXPECT_EQ(0, group_state(_metadata, g).inflight);
+		common->stage = 0;
+		common->go = 0;
+	}
+}
+
 TEST_F(mapped, of_the_owner)
 {
 	const int fd = open("file", O_RDWR);
