@@ -707,28 +707,16 @@ TEST_F(mapped, not_ignored_by_answer)
 /* Such an answer to a mapping is about all else that is done to the file. */
 TEST_F(mapped, answered_with_ignore)
 {
-	struct group *g = self->g;
+	struct job *job = job_start(_metadata, map_and_wait, NULL);
+	const struct event pre = expect_mapping(_metadata, self->g, job->pid);
 
-	watch_all(_metadata, g);
-	for (int flushed = 0; flushed < 2; flushed++) {
-		struct job *job = job_start(_metadata, map_and_wait, NULL);
-		const struct event pre = expect_mapping(_metadata, g, job->pid);
-
-		answer(_metadata, g, &pre, FAN_ALLOW | FAN_RESPONSE_IGNORE);
-		wait_reached(_metadata, 1);
-		write_ignored(_metadata, g);
-		if (flushed)
-			mark(_metadata, g, FAN_MARK_FLUSH | FAN_MARK_IGNORE, 0,
-			     ".");
-		go_on(1);
-		EXPECT_EQ(0, job_join(_metadata, job));
-		if (flushed)
-			expect_post_of(_metadata, g, &pre, 0);
-		expect_silence(_metadata, g);
-		EXPECT_EQ(0, group_state(_metadata, g).inflight);
-		common->stage = 0;
-		common->go = 0;
-	}
+	answer(_metadata, self->g, &pre, FAN_ALLOW | FAN_RESPONSE_IGNORE);
+	wait_reached(_metadata, 1);
+	write_ignored(_metadata, self->g);
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+	EXPECT_EQ(0, group_state(_metadata, self->g).inflight);
 }
 
 TEST_F(mapped, of_the_owner)
