@@ -602,22 +602,6 @@ TEST_F(interest, gone)
 #define FEW	100
 #define MANY	20000
 
-static void make_marks(struct __test_metadata *const _metadata,
-		       struct group *g, unsigned int ignore, int n)
-{
-	char name[16];
-	int fd;
-
-	for (int i = 0; i < n; i++) {
-		snprintf(name, sizeof(name), "%d", i);
-		fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-		ASSERT_LE(0, fd);
-		close(fd);
-		mark(_metadata, g, FAN_MARK_ADD | ignore | FAN_MARK_EVICTABLE,
-		     FAN_MODIFY, name);
-	}
-}
-
 FIXTURE(evict)
 {
 	struct group *g, *other;
@@ -667,7 +651,8 @@ FIXTURE_SETUP(evict)
 	self->g = class_open(_metadata, variant->class);
 	self->other = class_open(_metadata, variant->class);
 	limit_marks_start(_metadata);
-	make_marks(_metadata, self->g, variant->ignore, FEW);
+	mark_files(_metadata, self->g, variant->ignore | FAN_MARK_EVICTABLE,
+		   FAN_MODIFY, 0, FEW);
 	EXPECT_EQ(FEW, count_marks(_metadata, self->g, "ino"));
 
 	/* There are so many, and perhaps some of others. */
@@ -722,13 +707,7 @@ TEST_F(evict, not_in_the_way)
 /* Marks that pin their inodes do so no more. */
 TEST_F(evict, not_evictable)
 {
-	char name[16];
-
-	for (int i = 0; i < FEW; i++) {
-		snprintf(name, sizeof(name), "%d", i);
-		mark(_metadata, self->g, FAN_MARK_ADD | variant->ignore,
-		     FAN_MODIFY, name);
-	}
+	mark_files(_metadata, self->g, variant->ignore, FAN_MODIFY, 0, FEW);
 	for (int i = 0; i < 3; i++)
 		evict_inodes(_metadata);
 	EXPECT_EQ(FEW, count_marks(_metadata, self->g, "ino"));
@@ -765,7 +744,8 @@ FIXTURE_SETUP(many)
 	self->empty = group_open(_metadata, 0);
 	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY,
 	     ".");
-	make_marks(_metadata, self->g, FAN_MARK_IGNORE_SURV, MANY);
+	mark_files(_metadata, self->g, FAN_MARK_IGNORE_SURV |
+		   FAN_MARK_EVICTABLE, FAN_MODIFY, 0, MANY);
 }
 
 FIXTURE_TEARDOWN(many)
@@ -831,6 +811,46 @@ TEST_F(many, constant_time)
 
 	EXPECT_LT(all, 10 * none + 100000)
 		TH_LOG("%lld ns, without a mark %lld ns", all, none);
+}
+
+/* Marks that pin their inodes are freed behind the back of the group. */
+FIXTURE(freed)
+{
+	struct group *g;
+};
+
+FIXTURE_SETUP(freed)
+{
+	REQUIRE_CLASS();
+	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
+	self->g = group_open(_metadata, FAN_UNLIMITED_MARKS);
+}
+
+FIXTURE_TEARDOWN(freed)
+{
+	test_end(_metadata);
+}
+
+#define ROUNDS	20
+#define PINNED	500
+#define REUSED	20
+
+/* One that is used again meanwhile is as good as any other. */
+TEST_F(freed, used_again)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		mark_files(_metadata, self->g, FAN_MARK_IGNORE_SURV, FAN_MODIFY,
+			   0, PINNED);
+		mark(_metadata, self->g, FLUSH_IGNORE, 0, ".");
+		usleep(50 * i);
+		mark_files(_metadata, self->g, 0, FAN_ATTRIB, PINNED - REUSED,
+			   PINNED);
+		mark(_metadata, self->g, FAN_MARK_FLUSH, 0, ".");
+		usleep(SETTLE_MS * 1000 / ROUNDS);
+		EXPECT_EQ(0, count_marks(_metadata, self->g, "ino"))
+			TH_LOG("round %d", i);
+		mark(_metadata, self->g, FAN_MARK_FLUSH, 0, ".");
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -104,4 +104,21 @@ static inline void evict_inodes(struct __test_metadata *const _metadata)
 	ASSERT_EQ(0, write_file("/proc/sys/vm/drop_caches", 0, "3"));
 }
 
+/* Makes so many files, whose names are numbers, and marks them. */
+static inline void mark_files(struct __test_metadata *const _metadata,
+			      struct group *g, unsigned int flags, __u64 mask,
+			      int from, int to)
+{
+	char name[16];
+	int fd;
+
+	for (int i = from; i < to; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		ASSERT_LE(0, fd);
+		close(fd);
+		mark(_metadata, g, FAN_MARK_ADD | flags, mask, name);
+	}
+}
+
 #endif /* __MARKS_H */

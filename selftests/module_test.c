@@ -11,6 +11,7 @@
 #include "fs.h"
 #include "group.h"
 #include "hold.h"
+#include "marks.h"
 
 #define MODPROBE "/proc/sys/kernel/modprobe"
 #define ALIAS "fanotify-class-vfs-filter"
@@ -240,6 +241,28 @@ TEST_F(module, barriers_in_the_air)
 
 		for (int i = 0; i < 10; i++)
 			mark(_metadata, g, FAN_MARK_BARRIER, 0, ".");
+		group_close(g);
+		ASSERT_EQ(0, unload_soon());
+		ASSERT_EQ(0, load(module_path));
+	}
+}
+
+#define PINNED 500
+#define REUSED 20
+
+/* And with marks that are about to be freed, or are used again. */
+TEST_F(module, marks_in_the_air)
+{
+	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
+	for (int round = 0; round < 20; round++) {
+		struct group *g = group_open(_metadata, FAN_UNLIMITED_MARKS);
+
+		mark_files(_metadata, g, FAN_MARK_IGNORE_SURV, FAN_MODIFY, 0,
+			   PINNED);
+		mark(_metadata, g, FAN_MARK_FLUSH | FAN_MARK_IGNORE, 0, ".");
+		usleep(50 * round);
+		mark_files(_metadata, g, 0, FAN_ATTRIB, PINNED - REUSED,
+			   PINNED);
 		group_close(g);
 		ASSERT_EQ(0, unload_soon());
 		ASSERT_EQ(0, load(module_path));
