@@ -19,7 +19,11 @@
 //!    lane. No memory is needed for that and no limit applies: a POST cannot be lost, and as the
 //!    handle cannot be copied, it cannot come twice.
 //!
-//! A POST without a PRE ([`Event::unpaired`]) begins at 5 and counts against the queue limit.
+//! A POST without a PRE ([`Event::unpaired`]) begins at 5 and counts against the queue limit. An
+//! overflow and the answer to a barrier begin there, too, and do not count.
+//!
+//! An answer can make the event ignored from there on. Then 5 is only reached if that is no longer
+//! so when the operation ends.
 //!
 //! # Locking
 //!
@@ -31,6 +35,7 @@
 use crate::mask::Mask;
 use crate::sys::completion::Completion;
 use crate::sys::fid::Fid;
+use crate::sys::ignore::Ignored;
 use crate::sys::op::Entry;
 use crate::sys::op::Op;
 use crate::sys::op::Place;
@@ -94,16 +99,26 @@ impl Outcome {
     }
 }
 
+/// What an event is about.
+enum About {
+    Operation(Subject),
+    /// Events were lost.
+    Overflow,
+    /// Operations have ended.
+    Barrier,
+}
+
 /// An event, see the [module](self).
 #[pin_data]
 pub(crate) struct Event {
-    /// Number of the operation, 0 for an overflow.
+    /// Number of the operation, or of the barrier; 0 for an overflow.
     cookie: u64,
-    /// What it is about, `None` for an overflow.
-    subject: Option<Subject>,
+    about: About,
     /// Was the group asked before?
     paired: bool,
     verdict: SetOnce<Verdict>,
+    /// What the answer has made to be ignored.
+    ignored: SetOnce<Ignored>,
     outcome: SetOnce<Outcome>,
     /// The object, if the operation has made it.
     made: SetOnce<Fid>,
@@ -126,12 +141,13 @@ impl_list_item! {
 }
 
 impl Event {
-    fn new(cookie: u64, subject: Option<Subject>, paired: bool) -> Result<Pin<UniqueArc<Self>>> {
+    fn new(cookie: u64, about: About, paired: bool) -> Result<Pin<UniqueArc<Self>>> {
         let init = pin_init!(Self {
             cookie,
-            subject,
+            about,
             paired,
             verdict: SetOnce::new(),
+            ignored: SetOnce::new(),
             outcome: SetOnce::new(),
             made: SetOnce::new(),
             answered <- Completion::new(),
@@ -150,14 +166,15 @@ impl Event {
             Some(_) => None,
             None => Some(Fid::reserve()?),
         };
-        let (pre, post) = ListArc::pair_from_pin_unique(Self::new(cookie, Some(subject), true)?);
+        let event = Self::new(cookie, About::Operation(subject), true)?;
+        let (pre, post) = ListArc::pair_from_pin_unique(event);
 
         Ok((pre, ReservedPost { post, made }))
     }
 
     /// The end of an operation that the group was not asked about. Fails with `ENOMEM`.
     pub(crate) fn unpaired(cookie: u64, subject: Subject, outcome: Outcome) -> Result<Post> {
-        let post = Post::from(Self::new(cookie, Some(subject), false)?);
+        let post = Post::from(Self::new(cookie, About::Operation(subject), false)?);
 
         post.outcome.populate(outcome);
         Ok(post)
@@ -165,32 +182,53 @@ impl Event {
 
     /// The event that tells of lost ones. Fails with `ENOMEM`.
     pub(crate) fn overflow() -> Result<Post> {
-        Ok(ListArc::from(Self::new(0, None, false)?))
+        Ok(ListArc::from(Self::new(0, About::Overflow, false)?))
     }
 
-    /// Number of the operation.
+    /// The event that answers a barrier. Fails with `ENOMEM`.
+    pub(crate) fn barrier(number: u64) -> Result<Post> {
+        Ok(ListArc::from(Self::new(number, About::Barrier, false)?))
+    }
+
+    /// The operation, if it is about one.
+    fn subject(&self) -> Option<&Subject> {
+        match &self.about {
+            About::Operation(subject) => Some(subject),
+            About::Overflow | About::Barrier => None,
+        }
+    }
+
+    /// Number of the operation, or of the barrier.
     pub(crate) fn cookie(&self) -> u64 {
         self.cookie
     }
 
     /// Does the event count against the queue limit?
     pub(crate) fn is_limited(&self) -> bool {
-        !self.paired && self.subject.is_some()
+        !self.paired && self.is_operation()
+    }
+
+    /// Is it about an operation?
+    pub(crate) fn is_operation(&self) -> bool {
+        self.subject().is_some()
     }
 
     /// Is this the event that tells of lost ones?
     pub(crate) fn is_overflow(&self) -> bool {
-        self.subject.is_none()
+        matches!(self.about, About::Overflow)
     }
 
     /// Does a POST follow when the operation ends?
     pub(crate) fn wants_post(&self) -> bool {
-        self.subject.as_ref().is_some_and(|s| s.mask.post() != 0)
+        self.subject().is_some_and(|s| s.mask.post() != 0)
     }
 
-    /// Sets the answer. The caller has taken the event from the tree of questions, so it is the
-    /// only one.
-    pub(crate) fn answer(&self, verdict: Verdict) {
+    /// Sets the answer, and what it has made to be ignored. The caller takes the event from the
+    /// tree of questions, so it is the only one.
+    pub(crate) fn answer(&self, verdict: Verdict, ignored: Option<Ignored>) {
+        if let Some(ignored) = ignored {
+            self.ignored.populate(ignored);
+        }
         self.verdict.populate(verdict);
         self.answered.complete();
     }
@@ -200,24 +238,34 @@ impl Event {
         self.verdict.copy()
     }
 
+    /// What the answer has made to be ignored, if it has.
+    pub(crate) fn ignored(&self) -> Option<Ignored> {
+        self.ignored.copy()
+    }
+
     /// Waits for the answer. Fails with `EINTR` after a fatal signal.
     pub(crate) fn wait(&self) -> Result {
         self.answered.wait()
     }
 
-    /// Who does it, `None` for an overflow.
+    /// Events of the operation that the group is told of, in their PRE and POST forms.
+    pub(crate) fn sent(&self) -> u64 {
+        self.subject().map_or(0, |s| s.mask.into_raw())
+    }
+
+    /// Who does the operation, if it is about one.
     pub(crate) fn pid(&self) -> Option<&Pid> {
-        self.subject.as_ref().map(|s| &s.pid)
+        self.subject().map(|s| &s.pid)
     }
 
     /// What user space reads as the PRE event. A pidfd is added by the caller.
     pub(crate) fn pre_fields(&self) -> wire::Fields<'_> {
-        let range = self.subject.as_ref().and_then(|s| s.range);
+        let range = self.subject().and_then(|s| s.range);
 
         self.fields(Mask::pre_only, 0, 0, range)
     }
 
-    /// What user space reads as the POST event, or as an overflow.
+    /// What user space reads as the POST event, or as one that is not about an operation.
     pub(crate) fn post_fields(&self) -> wire::Fields<'_> {
         let outcome = self.outcome.copy();
         let flags = if self.is_limited() {
@@ -246,12 +294,14 @@ impl Event {
         result: i64,
         range: Option<Range>,
     ) -> wire::Fields<'_> {
-        let s = self.subject.as_ref();
+        let s = self.subject();
 
         wire::Fields {
-            mask: s.map_or(u64::from(bindings::FAN_Q_OVERFLOW), |s| {
-                form(s.mask).into_raw()
-            }),
+            mask: match &self.about {
+                About::Operation(s) => form(s.mask).into_raw(),
+                About::Overflow => bindings::FAN_Q_OVERFLOW.into(),
+                About::Barrier => bindings::FAN_Q_BARRIER.into(),
+            },
             pid: s.map_or(0, |s| s.pid.nr_for_current()),
             flags: flags | s.map_or(0, |s| s.kind),
             cookie: self.cookie,

@@ -13,6 +13,7 @@ use crate::op::Asked;
 use crate::queue::Taken;
 use crate::sys::class::Class;
 use crate::sys::class::ClassEvent;
+use crate::sys::class::ClassGroup;
 use crate::sys::class::GroupFile;
 use crate::sys::op::Op;
 use crate::verdict::Answer;
@@ -45,7 +46,7 @@ fn fields<'a>(group: &Group, event: &'a Event, is_pre: bool) -> Fields<'a> {
         event.post_fields()
     };
 
-    if group.reports_pidfd() && !event.is_overflow() {
+    if group.reports_pidfd() && event.is_operation() {
         fields.pidfd = Some(bindings::FAN_NOPIDFD);
     }
     fields
@@ -137,12 +138,21 @@ impl Class for Filter {
         group::mark_mask(flags, mask)
     }
 
-    fn pre(group: ArcBorrow<'_, Group>, op: &mut Op<Asked>, event: &ClassEvent) -> Result<bool> {
+    fn pre(group: &ClassGroup<Self>, op: &mut Op<Asked>, event: &ClassEvent) -> Result<bool> {
         op::pre(group, op, event)
     }
 
-    fn post(group: ArcBorrow<'_, Group>, op: &mut Op<Asked>, event: &ClassEvent) {
+    fn post(group: &ClassGroup<Self>, op: &mut Op<Asked>, event: &ClassEvent) {
         op::post(group, op, event);
+    }
+
+    /// Fails with `ENOMEM`.
+    fn begin_barrier(group: ArcBorrow<'_, Group>, super_block: usize) -> Result<u64> {
+        group.begin_barrier(super_block)
+    }
+
+    fn end_barrier(group: ArcBorrow<'_, Group>, number: u64) {
+        group.end_barrier(number);
     }
 
     fn wait(asked: &mut Asked) -> Result {
@@ -178,12 +188,12 @@ impl Class for Filter {
     /// Takes one or more answers. Stops at the first bad one.
     ///
     /// Fails with `EINVAL` if the first answer is malformed, `ENOENT` if no one waits for it,
-    /// `EFAULT`.
-    fn write(group: ArcBorrow<'_, Group>, buf: &mut UserSliceReader) -> Result<usize> {
+    /// `EFAULT`; and, if it makes something ignored, `ENOMEM` and `ENOSPC`.
+    fn write(group: &ClassGroup<Self>, buf: &mut UserSliceReader) -> Result<usize> {
         let mut done = 0;
 
         loop {
-            match read_answer(buf).and_then(|answer| group.answer(&answer)) {
+            match read_answer(buf).and_then(|answer| group.get().answer(group, &answer)) {
                 Ok(()) => done += ANSWER_LEN,
                 Err(err) => return done_or(done, err),
             }

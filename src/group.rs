@@ -22,10 +22,13 @@ use crate::event::Event;
 use crate::event::Post;
 use crate::event::Pre;
 use crate::mask::Mask;
+use crate::queue::Barrier;
+use crate::queue::BarrierNode;
 use crate::queue::Counts;
 use crate::queue::QuestionNode;
 use crate::queue::Queue;
 use crate::queue::Taken;
+use crate::sys::class::ClassGroup;
 use crate::sys::pid::Pid;
 use crate::verdict::Answer;
 use crate::verdict::Verdict;
@@ -146,18 +149,73 @@ impl Group {
         event.verdict().map_or(Err(EINTR), Verdict::into_result)
     }
 
-    /// Takes an answer from user space. Fails with `ENOENT` if no one waits for it.
-    pub(crate) fn answer(&self, answer: &Answer) -> Result {
+    /// Takes an answer from user space to this group, which is `class_group` to the C side.
+    ///
+    /// Fails with `ENOENT` if no one waits for it, and as [`Targets::ignore`] does: then nothing is
+    /// answered. If the task is killed meanwhile, the event can be ignored although this fails with
+    /// `ENOENT`.
+    ///
+    /// [`Targets::ignore`]: crate::sys::ignore::Targets::ignore
+    pub(crate) fn answer(&self, class_group: &ClassGroup<Filter>, answer: &Answer) -> Result {
+        let ignored = if answer.ignore {
+            let targets = self.queue.lock().targets(answer.cookie)?;
+
+            Some(targets.ignore(class_group)?)
+        } else {
+            None
+        };
+
         let mut queue = self.queue.lock();
-        let question = queue.answer(answer.cookie, answer.verdict);
+        let question = queue.answer(answer.cookie, answer.verdict, ignored);
 
         drop(queue);
         question.map(drop)
     }
 
-    /// Tells the end of an operation that the group has allowed.
-    pub(crate) fn end(&self, post: Post) {
-        self.queue_post(|queue| queue.post(post));
+    /// An operation ended that the group was asked about: tells it, if there is a `post`.
+    pub(crate) fn end(&self, event: &Event, post: Option<Post>) {
+        let mut queue = self.queue.lock();
+        // The event before the barriers that wait for it.
+        let rejected = post.and_then(|post| queue.post(post).err());
+        let landed = queue.land(event);
+
+        self.readers.notify_all();
+        drop(queue);
+        drop(rejected);
+        drop(landed);
+        self.answer_barriers();
+    }
+
+    /// Sees to it that `FAN_Q_BARRIER` is sent when all operations on a super block have ended that
+    /// the group has allowed by now, and after [`Group::end_barrier`]. Gives the barrier's number.
+    ///
+    /// Only one task at a time may call this. Fails with `ENOMEM`.
+    pub(crate) fn begin_barrier(&self, super_block: usize) -> Result<u64> {
+        let number = self.queue.lock().barriers_begun() + 1;
+        let barrier = Barrier::new(super_block, Event::barrier(number)?);
+        let node = BarrierNode::new(number, barrier, GFP_KERNEL_ACCOUNT)?;
+
+        self.queue.lock().begin_barrier(node);
+        Ok(number)
+    }
+
+    /// Operations that the group was not asked about have ended, as far as a barrier is about them.
+    pub(crate) fn end_barrier(&self, number: u64) {
+        self.queue.lock().end_barrier(number);
+        self.answer_barriers();
+    }
+
+    fn answer_barriers(&self) {
+        loop {
+            let mut queue = self.queue.lock();
+            let Some(answered) = queue.answer_barrier() else {
+                return;
+            };
+
+            self.readers.notify_all();
+            drop(queue);
+            drop(answered);
+        }
     }
 
     /// Tells the end of an operation that the group was not asked about.
@@ -249,7 +307,10 @@ pub(crate) fn mark_mask(flags: u32, mask: u64) -> Result<u64> {
     let ignore = flags & IGNORE_BITS;
     let survives = flags & bindings::FAN_MARK_IGNORED_SURV_MODIFY != 0;
 
-    if ignore & bindings::FAN_MARK_IGNORED_MASK != 0 || ignore != 0 && !survives {
+    // What is flushed is not asked how long it would have lasted.
+    if flags & bindings::FAN_MARK_FLUSH == 0
+        && (ignore & bindings::FAN_MARK_IGNORED_MASK != 0 || ignore != 0 && !survives)
+    {
         return Err(EINVAL);
     }
     Ok(Mask::fold(mask)?.into_raw())

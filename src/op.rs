@@ -18,14 +18,16 @@ use crate::queue::Question;
 use crate::queue::QuestionNode;
 use crate::sys::class::attach;
 use crate::sys::class::ClassEvent;
+use crate::sys::class::ClassGroup;
 use crate::sys::op::Op;
+use kernel::bindings;
 use kernel::prelude::*;
+use kernel::sync::aref::ARef;
 use kernel::sync::Arc;
-use kernel::sync::ArcBorrow;
 
 /// A group that was asked.
 struct Record {
-    group: Arc<Group>,
+    group: ARef<ClassGroup<Filter>>,
     event: Arc<Event>,
     /// What the group is told when the operation ends. `None` if it denied it, or does not ask.
     post: Option<ReservedPost>,
@@ -43,10 +45,10 @@ impl Asked {
         }
     }
 
-    fn contains(&self, group: ArcBorrow<'_, Group>) -> bool {
+    fn contains(&self, group: &ClassGroup<Filter>) -> bool {
         self.records
             .iter()
-            .any(|record| core::ptr::eq(&*record.group, &*group))
+            .any(|record| core::ptr::eq(&*record.group, group))
     }
 
     /// Waits for the group that was asked last.
@@ -54,7 +56,7 @@ impl Asked {
     /// Fails with what it denied the operation with, or `EINTR` after a fatal signal.
     pub(crate) fn wait(&mut self) -> Result {
         let record = self.records.last_mut().ok_or(EIO)?;
-        let answer = record.group.wait_for_answer(&record.event);
+        let answer = record.group.get().wait_for_answer(&record.event);
 
         // A group that denies is not told the end. One that was interrupted is.
         if record.event.verdict().is_some() && answer.is_err() {
@@ -66,16 +68,30 @@ impl Asked {
     /// The operation ended: tells the groups.
     pub(crate) fn end(self, op: &Op<Self>) {
         for record in self.records {
-            if let Some(post) = record.post {
-                record.group.end(post.end(op));
-            }
+            let ignored = record.is_ignored(op);
+            let post = record.post.filter(|_| !ignored).map(|post| post.end(op));
+
+            record.group.get().end(&record.event, post);
         }
     }
 }
 
+impl Record {
+    /// Did the group answer that it ignores the end, and does it still?
+    ///
+    /// What is done through a mapping cannot be ignored in this way, as it outlives what the group
+    /// had in mind.
+    fn is_ignored(&self, op: &Op<Asked>) -> bool {
+        let ignored = self.event.ignored();
+
+        op.kind() & bindings::FAN_OP_MAPPED == 0
+            && ignored.is_some_and(|ignored| ignored.in_force(&self.group, op, self.event.sent()))
+    }
+}
+
 /// Is the group not to see this operation, or has it seen it already?
-fn is_exempt(group: ArcBorrow<'_, Group>, op: &mut Op<Asked>) -> bool {
-    group.with_owner(|owner| op.is_by(owner))
+fn is_exempt(group: &ClassGroup<Filter>, op: &mut Op<Asked>) -> bool {
+    group.get().with_owner(|owner| op.is_by(owner))
         || op.attached().is_some_and(|asked| asked.contains(group))
 }
 
@@ -97,7 +113,7 @@ fn subject(group: &Group, op: &Op<Asked>, event: &ClassEvent, mask: Mask) -> Res
 /// Fails with `EAGAIN` if the caller cannot wait, and with `ENOMEM`: an operation that a group
 /// could not be asked about is not let pass.
 pub(crate) fn pre(
-    group: ArcBorrow<'_, Group>,
+    group: &ClassGroup<Filter>,
     op: &mut Op<Asked>,
     event: &ClassEvent,
 ) -> Result<bool> {
@@ -111,13 +127,14 @@ pub(crate) fn pre(
     let mask = Mask::from_raw(event.mask());
     let wanted = Mask::from_raw(event.wanted()).posts_of(op.event());
     let cookie = op.cookie();
-    let (pre, post) = Event::ask(cookie, subject(&group, op, event, mask.with(wanted))?)?;
+    let subject = subject(&group.get(), op, event, mask.with(wanted))?;
+    let (pre, post) = Event::ask(cookie, subject)?;
     let record = Record {
         group: group.into(),
         event: pre.clone_arc(),
         post: (wanted.post() != 0).then_some(post),
     };
-    let question = Question::new(pre.clone_arc());
+    let question = Question::new(pre.clone_arc(), op, event);
     let node = QuestionNode::new(cookie, question, GFP_KERNEL_ACCOUNT)?;
 
     if op.attached().is_none() {
@@ -126,7 +143,7 @@ pub(crate) fn pre(
     let asked = op.attached().ok_or(EIO)?;
 
     asked.records.push(record, GFP_KERNEL_ACCOUNT)?;
-    if group.ask(node, pre) {
+    if group.get().ask(node, pre) {
         return Ok(true);
     }
 
@@ -136,12 +153,13 @@ pub(crate) fn pre(
 }
 
 /// An operation ended that the group is interested in. Tells it, unless it was asked before.
-pub(crate) fn post(group: ArcBorrow<'_, Group>, op: &mut Op<Asked>, event: &ClassEvent) {
+pub(crate) fn post(group: &ClassGroup<Filter>, op: &mut Op<Asked>, event: &ClassEvent) {
     if is_exempt(group, op) {
         return;
     }
 
     let cookie = op.cookie();
+    let group = group.get();
     let post = subject(&group, op, event, Mask::from_raw(event.mask()))
         .and_then(|subject| Event::unpaired(cookie, subject, Outcome::of(op)));
 

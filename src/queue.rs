@@ -9,6 +9,11 @@
 //! whichever comes first; the one who takes it out decides. In the PRE lane it is until it is read.
 //! A question that nobody waits for any more stays there, so that the POST with `EINTR` that
 //! follows is not the end of something that the listener has never heard of.
+//!
+//! If the answer is to allow the operation, the question moves to the tree of operations in flight,
+//! until that ends. A barrier counts those that are there when it begins. It is answered when the
+//! last of them has ended, and the C side has said the same of operations that the group was not
+//! asked about.
 
 #![forbid(unsafe_code)]
 
@@ -16,28 +21,72 @@ use crate::event;
 use crate::event::Event;
 use crate::event::Post;
 use crate::event::Pre;
+use crate::sys::class::ClassEvent;
+use crate::sys::ignore::Ignored;
+use crate::sys::ignore::Targets;
+use crate::sys::op::Op;
 use crate::verdict::Verdict;
+use kernel::bindings;
 use kernel::list::List;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::rbtree::RBTreeNode;
 use kernel::sync::Arc;
 
-/// A question that waits for an answer.
+/// A question that waits for an answer; and then the operation, if that was to allow it.
 pub(crate) struct Question {
     event: Arc<Event>,
     /// Was it read? It cannot be answered before.
     read: bool,
+    /// Where the event is to be ignored if the answer says so.
+    targets: Targets,
+    /// Super block that the operation is on, or `None` if no barrier waits for it.
+    super_block: Option<usize>,
+    /// Barriers that had begun when it was allowed, and do not wait for it.
+    barriers: u64,
 }
 
 impl Question {
-    pub(crate) fn new(event: Arc<Event>) -> Self {
-        Self { event, read: false }
+    pub(crate) fn new<T>(event: Arc<Event>, op: &Op<T>, sent: &ClassEvent) -> Self {
+        let mapped = op.kind() & bindings::FAN_OP_MAPPED != 0;
+
+        Self {
+            event,
+            read: false,
+            targets: Targets::of(op, sent),
+            super_block: (!mapped).then_some(op.super_block()),
+            barriers: 0,
+        }
     }
 }
 
 /// A question by the number of its operation.
 pub(crate) type QuestionNode = RBTreeNode<u64, Question>;
+
+/// A barrier that is not answered.
+pub(crate) struct Barrier {
+    super_block: usize,
+    /// Operations that the group has allowed before it began, and that have not ended.
+    operations: usize,
+    /// Have the others ended as well?
+    others_ended: bool,
+    /// What answers it.
+    event: Option<Post>,
+}
+
+impl Barrier {
+    pub(crate) fn new(super_block: usize, event: Post) -> Self {
+        Self {
+            super_block,
+            operations: 0,
+            others_ended: false,
+            event: Some(event),
+        }
+    }
+}
+
+/// A barrier by its number.
+pub(crate) type BarrierNode = RBTreeNode<u64, Barrier>;
 
 /// An event that was taken from its lane, to be copied to user space.
 pub(crate) enum Taken {
@@ -50,14 +99,16 @@ pub(crate) struct Remains {
     _pre: List<Event, { event::PRE }>,
     _post: List<Event, { event::POST }>,
     /// Questions that have no answer.
-    pub(crate) questions: RBTree<u64, Question>,
+    questions: RBTree<u64, Question>,
+    _in_flight: RBTree<u64, Question>,
+    _barriers: RBTree<u64, Barrier>,
 }
 
 impl Remains {
     /// Gives all questions the same answer.
     pub(crate) fn answer_all(&self, verdict: Verdict) {
         for question in self.questions.values() {
-            question.event.answer(verdict);
+            question.event.answer(verdict, None);
         }
     }
 }
@@ -80,6 +131,10 @@ pub(crate) struct Queue {
     pre: List<Event, { event::PRE }>,
     post: List<Event, { event::POST }>,
     questions: RBTree<u64, Question>,
+    /// Operations that the group has allowed and that have not ended, mappings not among them.
+    in_flight: RBTree<u64, Question>,
+    barriers: RBTree<u64, Barrier>,
+    barriers_begun: u64,
     counts: Counts,
     /// Events in the POST lane that count against `limit`.
     limited: usize,
@@ -99,6 +154,9 @@ impl Queue {
             pre: List::new(),
             post: List::new(),
             questions: RBTree::new(),
+            in_flight: RBTree::new(),
+            barriers: RBTree::new(),
+            barriers_begun: 0,
             counts: Counts::default(),
             limited: 0,
             limit,
@@ -141,18 +199,44 @@ impl Queue {
         Some(node)
     }
 
+    /// A question that was read. Fails with `ENOENT` if there is none of this number.
+    fn question(&mut self, cookie: u64) -> Result<&mut Question> {
+        let question = self.questions.get_mut(&cookie);
+
+        question.filter(|q| q.read).ok_or(ENOENT)
+    }
+
+    /// Where an event is to be ignored. Fails with `ENOENT` if it cannot be answered.
+    pub(crate) fn targets(&mut self, cookie: u64) -> Result<Targets> {
+        Ok(self.question(cookie)?.targets.clone())
+    }
+
     /// Answers a question that was read, which wakes up its task.
     ///
-    /// Gives what is left of the question. Fails with `ENOENT` if there is no such question.
-    pub(crate) fn answer(&mut self, cookie: u64, verdict: Verdict) -> Result<QuestionNode> {
-        let question = self.questions.get(&cookie).filter(|q| q.read);
-        let event = &question.ok_or(ENOENT)?.event;
+    /// Gives what is left of the question, if anything. Fails with `ENOENT` if there is no such
+    /// question.
+    pub(crate) fn answer(
+        &mut self,
+        cookie: u64,
+        verdict: Verdict,
+        ignored: Option<Ignored>,
+    ) -> Result<Option<QuestionNode>> {
+        let allowed = verdict == Verdict::Allow;
+        let barriers = self.barriers_begun;
+        let question = self.question(cookie)?;
+        let waited_for = question.super_block.is_some();
+        let wants_post = question.event.wants_post();
 
-        if verdict == Verdict::Allow && event.wants_post() {
-            self.counts.inflight += 1;
+        question.barriers = barriers;
+        question.event.answer(verdict, ignored);
+        self.counts.inflight += usize::from(allowed && wants_post);
+
+        let node = self.remove_question(cookie).ok_or(ENOENT)?;
+        if allowed && waited_for {
+            Ok(self.in_flight.insert(node))
+        } else {
+            Ok(Some(node))
         }
-        event.answer(verdict);
-        self.remove_question(cookie).ok_or(ENOENT)
     }
 
     /// The task of a question is killed and does not wait any more.
@@ -162,11 +246,67 @@ impl Queue {
         self.remove_question(cookie)
     }
 
-    /// Queues a POST that was reserved. Gives it back if the queue is closed.
-    pub(crate) fn post(&mut self, post: Post) -> core::result::Result<(), Post> {
-        if post.verdict().is_some() {
+    /// An operation ended that the group was asked about, and its POST is queued, if there is one.
+    ///
+    /// Gives what is left of the question.
+    pub(crate) fn land(&mut self, event: &Event) -> Option<QuestionNode> {
+        if event.verdict() == Some(Verdict::Allow) && event.wants_post() {
             self.counts.inflight = self.counts.inflight.saturating_sub(1);
         }
+
+        let question = self.in_flight.get(&event.cookie())?;
+
+        for (number, barrier) in self.barriers.iter_mut() {
+            if question.super_block == Some(barrier.super_block) && *number > question.barriers {
+                barrier.operations -= 1;
+            }
+        }
+        self.in_flight.remove_node(&event.cookie())
+    }
+
+    /// How many barriers have begun so far.
+    pub(crate) fn barriers_begun(&self) -> u64 {
+        self.barriers_begun
+    }
+
+    /// Begins a barrier, the number of which is the next.
+    pub(crate) fn begin_barrier(&mut self, node: BarrierNode) {
+        self.barriers_begun += 1;
+        self.barriers.insert(node);
+
+        let number = self.barriers_begun;
+        let Some(barrier) = self.barriers.get_mut(&number) else {
+            return;
+        };
+        let super_block = Some(barrier.super_block);
+        let in_flight = self.in_flight.values();
+
+        barrier.operations = in_flight.filter(|q| q.super_block == super_block).count();
+    }
+
+    /// The operations that the group was not asked about have ended, as far as a barrier goes.
+    pub(crate) fn end_barrier(&mut self, number: u64) {
+        if let Some(barrier) = self.barriers.get_mut(&number) {
+            barrier.others_ended = true;
+        }
+    }
+
+    /// Queues the event of a barrier that can be answered. Gives what is left of it.
+    pub(crate) fn answer_barrier(&mut self) -> Option<BarrierNode> {
+        let (number, barrier) = self
+            .barriers
+            .iter_mut()
+            .find(|(_, b)| b.others_ended && b.operations == 0)?;
+        let (number, event) = (*number, barrier.event.take());
+
+        if let Some(event) = event {
+            self.push_post(event);
+        }
+        self.barriers.remove_node(&number)
+    }
+
+    /// Queues a POST that was reserved. Gives it back if the queue is closed.
+    pub(crate) fn post(&mut self, post: Post) -> core::result::Result<(), Post> {
         if self.closed {
             return Err(post);
         }
@@ -293,6 +433,8 @@ impl Queue {
             _pre: core::mem::take(&mut self.pre),
             _post: core::mem::take(&mut self.post),
             questions: core::mem::take(&mut self.questions),
+            _in_flight: core::mem::take(&mut self.in_flight),
+            _barriers: core::mem::take(&mut self.barriers),
         }
     }
 }

@@ -8,5 +8,7 @@
 pub(crate) mod class;
 pub(crate) mod completion;
 pub(crate) mod fid;
+pub(crate) mod ignore;
+pub(crate) mod inode;
 pub(crate) mod op;
 pub(crate) mod pid;

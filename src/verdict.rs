@@ -64,6 +64,8 @@ fn errno_of_deny(errno: u32) -> Result<Error> {
 pub(crate) struct Answer {
     pub(crate) cookie: u64,
     pub(crate) verdict: Verdict,
+    /// Is the event to be ignored on its inode from here on? Only where it is allowed.
+    pub(crate) ignore: bool,
 }
 
 impl Answer {
@@ -79,9 +81,17 @@ impl Answer {
         if !well_formed {
             return Err(EINVAL);
         }
+
+        let ignore = raw.response & bindings::FAN_RESPONSE_IGNORE != 0;
+        let verdict = Verdict::parse(raw.response & !bindings::FAN_RESPONSE_IGNORE)?;
+
+        if ignore && verdict != Verdict::Allow {
+            return Err(EINVAL);
+        }
         Ok(Self {
             cookie: raw.cookie,
-            verdict: Verdict::parse(raw.response)?,
+            verdict,
+            ignore,
         })
     }
 }

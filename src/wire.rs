@@ -54,13 +54,13 @@ impl FidRecord<'_> {
 
 /// What an event says.
 pub(crate) struct Fields<'a> {
-    /// `FAN_PRE(x)`, `FAN_POST(x)` or `FAN_Q_OVERFLOW`, and `FAN_ONDIR`.
+    /// `FAN_PRE(x)` or `FAN_POST(x)`, and `FAN_ONDIR`; `FAN_Q_OVERFLOW` or `FAN_Q_BARRIER`.
     pub(crate) mask: u64,
     /// Process or thread, in the reader's pid namespace.
     pub(crate) pid: i32,
     /// `FAN_OP_*`.
     pub(crate) flags: u32,
-    /// Number of the operation.
+    /// Number of the operation, or of the barrier.
     pub(crate) cookie: u64,
     /// POST: a count, or a negative errno.
     pub(crate) result: i64,

@@ -7,9 +7,11 @@
 //!
 //! C header: [`include/linux/fanotify.h`](srctree/include/linux/fanotify.h)
 
+use super::inode::Inode;
 use super::op::Op;
 use super::pid::Pid;
 use core::marker::PhantomData;
+use core::ptr::NonNull;
 use kernel::bindings;
 use kernel::error::from_result;
 use kernel::error::to_result;
@@ -17,10 +19,12 @@ use kernel::fs::File;
 use kernel::module::this_module;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
+use kernel::sync::aref::AlwaysRefCounted;
 use kernel::sync::poll::PollTable;
 use kernel::sync::Arc;
 use kernel::sync::ArcBorrow;
 use kernel::types::ForeignOwnable;
+use kernel::types::Opaque;
 use kernel::uaccess::UserPtr;
 use kernel::uaccess::UserSlice;
 use kernel::uaccess::UserSliceReader;
@@ -54,13 +58,21 @@ pub(crate) trait Class: Sized + 'static {
     /// Gives true if the group was asked and [`Class::wait`] is to be called. Must not wait for
     /// user space itself. An error ends the operation.
     fn pre(
-        group: ArcBorrow<'_, Self::Group>,
+        group: &ClassGroup<Self>,
         op: &mut Op<Self::Asked>,
         event: &ClassEvent,
     ) -> Result<bool>;
 
     /// An operation ended that the group is interested in.
-    fn post(group: ArcBorrow<'_, Self::Group>, op: &mut Op<Self::Asked>, event: &ClassEvent);
+    fn post(group: &ClassGroup<Self>, op: &mut Op<Self::Asked>, event: &ClassEvent);
+
+    /// `FAN_MARK_BARRIER` for a super block, of which a number is given. Gives the number of the
+    /// barrier. Calls for one group come one after the other.
+    fn begin_barrier(group: ArcBorrow<'_, Self::Group>, super_block: usize) -> Result<u64>;
+
+    /// Operations that the group was not asked about have ended, if they had begun by the time of
+    /// the barrier.
+    fn end_barrier(group: ArcBorrow<'_, Self::Group>, number: u64);
 
     /// Waits for the answer of the group that was asked last. An error ends the operation.
     fn wait(asked: &mut Self::Asked) -> Result;
@@ -76,7 +88,7 @@ pub(crate) trait Class: Sized + 'static {
     ) -> Result<usize>;
 
     /// write(2) on the group's file, gives the number of bytes.
-    fn write(group: ArcBorrow<'_, Self::Group>, buf: &mut UserSliceReader) -> Result<usize>;
+    fn write(group: &ClassGroup<Self>, buf: &mut UserSliceReader) -> Result<usize>;
 
     /// Gives what is ready, as `POLLIN` and the like.
     fn poll(group: ArcBorrow<'_, Self::Group>, file: &File, table: PollTable<'_>) -> u32;
@@ -95,6 +107,83 @@ pub(crate) trait Class: Sized + 'static {
 pub(crate) fn attach<C: Class>(op: &mut Op<C::Asked>, asked: KBox<C::Asked>) -> &mut C::Asked {
     // SAFETY: A promoted constant is static, and it is the one of the class.
     unsafe { op.attach(&Vtable::<C>::OP_OPS, asked) }
+}
+
+/// A group as the C side knows it, with its marks.
+///
+/// # Invariants
+///
+/// `inner` is a group of class `C` that [`Class::init`] succeeded for, and that is referenced.
+#[repr(transparent)]
+pub(crate) struct ClassGroup<C: Class> {
+    inner: Opaque<bindings::fsnotify_group>,
+    _class: PhantomData<C>,
+}
+
+// SAFETY: A group is shared by all tasks. What can be done with it here the C side allows from any
+// of them, and the class's part is `Send` and `Sync`.
+unsafe impl<C: Class> Send for ClassGroup<C> {}
+
+// SAFETY: As above.
+unsafe impl<C: Class> Sync for ClassGroup<C> {}
+
+// SAFETY: fsnotify_get_group() takes a reference, and the group stays until it is put. The class's
+// module is referenced as long as the group is there, and whoever drops the last reference has one
+// of its own: a file of the group, or an operation.
+unsafe impl<C: Class> AlwaysRefCounted for ClassGroup<C> {
+    fn inc_ref(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::fsnotify_get_group(self.inner.get()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: By the safety requirements there is a reference to be given up.
+        unsafe { bindings::fsnotify_put_group(obj.as_ptr().cast()) };
+    }
+}
+
+impl<C: Class> ClassGroup<C> {
+    /// # Safety
+    ///
+    /// `ptr` must be a group of class `C` that [`Vtable::init`] succeeded for, and that is
+    /// referenced during `'a`.
+    unsafe fn from_raw<'a>(ptr: *mut bindings::fsnotify_group) -> &'a Self {
+        // SAFETY: By the safety requirements; the layout is that of the C type.
+        // INVARIANT: By the safety requirements.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// The class's part.
+    pub(crate) fn get(&self) -> ArcBorrow<'_, C::Group> {
+        // SAFETY: By the type invariant, the private part was set by `init`, and is only taken back
+        // by `free`, when there is no reference to the group left.
+        unsafe { Arc::borrow(bindings::fanotify_class_private(self.inner.get())) }
+    }
+
+    /// Ignores events on an inode from here on. Gives what tells this from later ignore masks.
+    pub(super) fn ignore(
+        &self,
+        inode: &Inode,
+        event: &bindings::fanotify_class_event,
+    ) -> Result<u32> {
+        let mut gen = 0;
+
+        // SAFETY: By the type invariants of both; the rest is valid during the call.
+        to_result(unsafe {
+            bindings::fanotify_class_ignore(self.inner.get(), inode.as_ptr(), event, &mut gen)
+        })?;
+        Ok(gen)
+    }
+
+    /// Is the ignore mask in force that `gen` was given for?
+    ///
+    /// # Safety
+    ///
+    /// `inode` must be referenced during the call.
+    pub(super) unsafe fn ignores(&self, inode: *mut bindings::inode, mask: u64, gen: u32) -> bool {
+        // SAFETY: By the type invariant and the safety requirements.
+        unsafe { bindings::fanotify_class_ignores(self.inner.get(), inode, mask, gen) }
+    }
 }
 
 /// An event as the C side passes it on.
@@ -128,6 +217,11 @@ impl ClassEvent {
     /// Id of the file system, the two words of `struct statfs`'s `f_fsid`.
     pub(crate) fn fsid(&self) -> [i32; 2] {
         self.0.fsid.val
+    }
+
+    /// The same as the C side has it, and if others can have that id, too.
+    pub(super) fn file_system(&self) -> (bindings::__kernel_fsid_t, bool) {
+        (self.0.fsid, self.0.weak_fsid)
     }
 
     /// Whom to report.
@@ -262,6 +356,8 @@ impl<C: Class> Vtable<C> {
         mark: Some(Self::mark),
         pre: Some(Self::pre),
         post: Some(Self::post),
+        begin_barrier: Some(Self::begin_barrier),
+        end_barrier: Some(Self::end_barrier),
     };
 
     const OP_OPS: bindings::fsnotify_op_ops = bindings::fsnotify_op_ops {
@@ -288,9 +384,8 @@ impl<C: Class> Vtable<C> {
     /// `group` must point to a group of class `C` that [`Vtable::init`] succeeded for and that is
     /// referenced during `'a`.
     unsafe fn borrow<'a>(group: *mut bindings::fsnotify_group) -> ArcBorrow<'a, C::Group> {
-        // SAFETY: By the safety requirements, the private part was set by `init`, and is only taken
-        // back by `free`, when there is no reference to the group left.
-        unsafe { Arc::borrow(bindings::fanotify_class_private(group)) }
+        // SAFETY: By the safety requirements.
+        unsafe { ClassGroup::<C>::from_raw(group) }.get()
     }
 
     /// # Safety
@@ -360,7 +455,7 @@ impl<C: Class> Vtable<C> {
             // attaches something to an operation, as there is only one class.
             let asked = unsafe {
                 C::pre(
-                    Self::borrow(group),
+                    ClassGroup::from_raw(group),
                     Op::from_raw(op),
                     ClassEvent::from_raw(event),
                 )?
@@ -381,11 +476,34 @@ impl<C: Class> Vtable<C> {
         // SAFETY: As in `pre`.
         unsafe {
             C::post(
-                Self::borrow(group),
+                ClassGroup::from_raw(group),
                 Op::from_raw(op),
                 ClassEvent::from_raw(event),
             )
         };
+    }
+
+    /// # Safety
+    ///
+    /// `group` must be a group of class `C` that is referenced, `number` there to be written.
+    unsafe extern "C" fn begin_barrier(
+        group: *mut bindings::fsnotify_group,
+        sb: *mut bindings::super_block,
+        number: *mut u64,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the safety requirements.
+            unsafe { *number = C::begin_barrier(Self::borrow(group), sb as usize)? };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `group` must be a group of class `C` that is referenced.
+    unsafe extern "C" fn end_barrier(group: *mut bindings::fsnotify_group, number: u64) {
+        // SAFETY: By the safety requirements.
+        C::end_barrier(unsafe { Self::borrow(group) }, number);
     }
 
     /// # Safety
@@ -442,8 +560,9 @@ impl<C: Class> Vtable<C> {
         _pos: *mut bindings::loff_t,
     ) -> isize {
         from_result(|| {
-            // SAFETY: By the safety requirements.
-            let (group, _) = unsafe { Self::open_file(file) };
+            // SAFETY: By the safety requirements, the private data is the group, which the file
+            // references.
+            let group = unsafe { ClassGroup::from_raw((*file).private_data.cast()) };
             let buf = UserPtr::from_ptr(buf.cast_mut().cast());
             let mut buf = UserSlice::new(buf, count).reader();
 

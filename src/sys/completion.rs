@@ -5,6 +5,7 @@
 //! C header: [`include/linux/completion.h`](srctree/include/linux/completion.h)
 
 use kernel::bindings;
+use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::types::Opaque;
 
@@ -50,9 +51,6 @@ impl Completion {
     pub(crate) fn wait(&self) -> Result {
         // SAFETY: By the type invariant. Sleeping here is fine wherever Rust code is called without
         // a spinlock; that there is none is checked by might_sleep() on the C side.
-        match unsafe { bindings::wait_for_completion_freezable(self.inner.get()) } {
-            0 => Ok(()),
-            _ => Err(EINTR),
-        }
+        to_result(unsafe { bindings::fsnotify_op_wait(self.inner.get()) })
     }
 }

@@ -160,6 +160,33 @@ impl<T> Op<T> {
         }
     }
 
+    /// The inodes that a group's marks are on which see the operation, each with the events that it
+    /// has there, in their plain form: the object, or the directory; or both of a rename.
+    pub(super) fn seen_on(&self) -> [(*mut bindings::inode, u64); 2] {
+        // SAFETY: By the type invariant, the paths that the operation has are valid as long as it
+        // lasts, and their dentries are positive.
+        unsafe {
+            let op = &*self.as_ptr();
+            let inode = bindings::d_inode((*op.path).dentry);
+
+            if op.new_path.is_null() {
+                return [(inode, op.event), (core::ptr::null_mut(), 0)];
+            }
+            let new_inode = bindings::d_inode((*op.new_path).dentry);
+
+            [
+                (inode, op.event & u64::from(bindings::FAN_MOVED_FROM)),
+                (new_inode, op.event & u64::from(bindings::FAN_MOVED_TO)),
+            ]
+        }
+    }
+
+    /// Which super block it is on, as a number to be compared with.
+    pub(crate) fn super_block(&self) -> usize {
+        // SAFETY: As in `seen_on`.
+        unsafe { (*(*(*self.as_ptr()).path).dentry).d_sb as usize }
+    }
+
     /// File handle of the object, where there is one. Fails as [`Fid::encode`] does.
     pub(crate) fn fid(&self) -> Result<Option<Fid>> {
         let inode = self.object();

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ignore masks that an answer makes.
+//!
+//! C header: [`include/linux/fanotify.h`](srctree/include/linux/fanotify.h)
+
+use super::class::Class;
+use super::class::ClassEvent;
+use super::class::ClassGroup;
+use super::inode::Inode;
+use super::op::Op;
+use kernel::bindings;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+
+/// Most inodes that an event is about: the two directories of a rename.
+const MAX: usize = 2;
+
+#[derive(Clone)]
+struct Target {
+    inode: ARef<Inode>,
+    /// Events in their PRE and POST forms, and `FAN_ONDIR`.
+    mask: u64,
+}
+
+/// The inodes on which an event is ignored if the answer says so.
+#[derive(Clone)]
+pub(crate) struct Targets {
+    targets: [Option<Target>; MAX],
+    fsid: bindings::__kernel_fsid_t,
+    weak_fsid: bool,
+}
+
+/// What tells the ignore masks that an answer has made from later ones on the same inodes.
+#[derive(Clone, Copy)]
+pub(crate) struct Ignored([u32; MAX]);
+
+/// A plain event in its PRE and POST forms.
+fn forms(events: u64) -> u64 {
+    events << bindings::FSNOTIFY_PRE_SHIFT | events << bindings::FSNOTIFY_POST_SHIFT
+}
+
+impl Targets {
+    /// Those of an event that a group is sent.
+    pub(crate) fn of<T>(op: &Op<T>, event: &ClassEvent) -> Self {
+        let ondir = event.mask() & u64::from(bindings::FAN_ONDIR);
+        let (fsid, weak_fsid) = event.file_system();
+
+        Self {
+            targets: op.seen_on().map(|(inode, events)| {
+                let sent = forms(events) & event.mask();
+
+                // SAFETY: It is referenced by the operation if it is not null, and the group that
+                // the event is sent to has a mark on its super block.
+                (sent != 0).then(|| Target {
+                    inode: unsafe { Inode::get(inode) },
+                    mask: forms(events) | ondir,
+                })
+            }),
+            fsid,
+            weak_fsid,
+        }
+    }
+
+    /// Ignores the events from here on, for a group.
+    ///
+    /// Fails with `ENOMEM`, with `ENOSPC` at the limit of marks, and with `ENOENT` if an inode is
+    /// being deleted. Of a rename, the events of the first directory can be ignored nevertheless.
+    pub(crate) fn ignore<C: Class>(&self, group: &ClassGroup<C>) -> Result<Ignored> {
+        let mut ignored = Ignored([0; MAX]);
+
+        for (target, gen) in self.targets.iter().zip(&mut ignored.0) {
+            if let Some(Target { inode, mask }) = target {
+                let event = bindings::fanotify_class_event {
+                    mask: *mask,
+                    wanted: 0,
+                    pid: core::ptr::null_mut(),
+                    fsid: self.fsid,
+                    weak_fsid: self.weak_fsid,
+                };
+
+                *gen = group.ignore(inode, &event)?;
+            }
+        }
+        Ok(ignored)
+    }
+}
+
+impl Ignored {
+    /// Are the ignore masks still in force, of a group that was asked about `op`, so that it is not
+    /// to be told the end?
+    pub(crate) fn in_force<C: Class, T>(&self, group: &ClassGroup<C>, op: &Op<T>, sent: u64) -> bool {
+        op.seen_on()
+            .into_iter()
+            .zip(self.0)
+            .filter(|((_, events), _)| forms(*events) & sent != 0)
+            .all(|((inode, events), gen)| {
+                // SAFETY: It is referenced by the operation.
+                unsafe { group.ignores(inode, forms(events), gen) }
+            })
+    }
+}
