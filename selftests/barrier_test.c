@@ -162,8 +162,11 @@ TEST_F(barrier, at_once)
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
 	barrier(_metadata, self->g, ".");
 	expect_barrier(_metadata, self->g, 5);
+	mark(_metadata, self->g, FAN_MARK_FLUSH, 0, ".");
 	serve_write(_metadata, watcher,
 		    write_start(_metadata, "file", "AS"), 2);
+	barrier(_metadata, self->g, ".");
+	expect_barrier(_metadata, self->g, 6);
 }
 
 TEST_F(barrier, numbered_by_group)
@@ -519,32 +522,35 @@ TEST_F(held, not_for_who_comes_later)
 /* Of several that wait at a time, each has operations of its own to wait for. */
 TEST_F(held, several)
 {
-	struct event pre, later, ev[2];
+	struct event pre, later;
 	struct job *job;
+	__u64 sum = 0;
 
 	pre = go_and_allow(_metadata, self->g, self->job, variant->point);
 	barrier(_metadata, self->g, ".");
-	barrier(_metadata, self->g, "file");
 	expect_nothing(_metadata, self->g);
 	job = write_prepare(_metadata, "file2", "AS");
 	hold(_metadata, variant->other_point, job->pid);
 	later = go_and_allow(_metadata, self->g, job, variant->other_point);
 	barrier(_metadata, self->g, ".");
+	barrier(_metadata, self->g, "file");
 	expect_nothing(_metadata, self->g);
 
 	release_and_join(_metadata, self->job, variant->point);
 	expect_post(_metadata, self->g, &pre, 2);
-	for (int i = 0; i < 2; i++) {
-		ev[i] = event_next(_metadata, self->g);
-		EXPECT_EQ(FAN_Q_BARRIER, ev[i].mask);
-	}
-	EXPECT_TRUE((ev[0].cookie == 1 && ev[1].cookie == 2) ||
-		    (ev[0].cookie == 2 && ev[1].cookie == 1));
+	expect_barrier(_metadata, self->g, 1);
 	expect_nothing(_metadata, self->g);
 
+	/* They have the same to wait for, and come in whatever order. */
 	release_and_join(_metadata, job, variant->other_point);
 	expect_post(_metadata, self->g, &later, 2);
-	expect_barrier(_metadata, self->g, 3);
+	for (int i = 0; i < 2; i++) {
+		const struct event ev = event_next(_metadata, self->g);
+
+		EXPECT_EQ(FAN_Q_BARRIER, ev.mask);
+		sum += ev.cookie;
+	}
+	EXPECT_EQ(2ULL + 3ULL, sum);
 }
 
 /* File systems have nothing to do with each other. */
