@@ -733,7 +733,7 @@ TEST_F(evict, no_longer_evictable)
 
 FIXTURE(many)
 {
-	struct group *g, *empty;
+	struct group *g;
 };
 
 FIXTURE_SETUP(many)
@@ -741,7 +741,6 @@ FIXTURE_SETUP(many)
 	REQUIRE_CLASS();
 	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
 	self->g = group_open(_metadata, FAN_UNLIMITED_MARKS);
-	self->empty = group_open(_metadata, 0);
 	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY,
 	     ".");
 	mark_files(_metadata, self->g, FAN_MARK_IGNORE_SURV |
@@ -775,42 +774,6 @@ TEST_F(many, all_at_once)
 		serve_write(_metadata, self->g,
 			    write_start(_metadata, name, "ab"), 2);
 	}
-}
-
-static long long now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
-}
-
-/* The shortest time of many, which nothing else has got in the way of. */
-static long long flush_ns(struct __test_metadata *const _metadata,
-			  struct group *g)
-{
-	long long best = LLONG_MAX;
-
-	for (int i = 0; i < 50; i++) {
-		const long long start = now_ns();
-		long long ns;
-
-		mark(_metadata, g, FLUSH_IGNORE, 0, ".");
-		ns = now_ns() - start;
-		if (ns < best)
-			best = ns;
-	}
-	return best;
-}
-
-/* To look at each mark takes longer than this, on whatever machine. */
-TEST_F(many, constant_time)
-{
-	const long long none = flush_ns(_metadata, self->empty);
-	const long long all = flush_ns(_metadata, self->g);
-
-	EXPECT_LT(all, 10 * none + 100000)
-		TH_LOG("%lld ns, without a mark %lld ns", all, none);
 }
 
 /* Marks that pin their inodes are freed behind the back of the group. */
