@@ -27,6 +27,9 @@ test-debug: ## the tests under a kernel that looks for bugs (KASAN, lockdep ...)
 check: ## format, lints, documentation, style of the patches; no virtual machine
 	@scripts/run-tests check
 
+models: ## search the models of the checkpoint schemes for errors (docs/checkpoints.md)
+	@scripts/run-tests models
+
 vm: ## a root shell in the patched kernel; CMD='...' runs one command there
 	@scripts/vm $(if $(VM_CMD),"$$VM_CMD")
 
@@ -60,5 +63,5 @@ distclean: ## and the cache, which all clones share
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 16
 
-.PHONY: all demo test test-debug check vm module headers samples kernel-tree export \
+.PHONY: all demo test test-debug check models vm module headers samples kernel-tree export \
 	bisect rebase clean distclean help
