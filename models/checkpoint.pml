@@ -69,9 +69,10 @@
  *
  * What a kernel may do that keeps the contract to the letter: the barrier counts
  * an operation from its answer on, or, if it was ignored, from the end of its
- * PRE hook. COUNT_BEGIN: from before it looks at the marks. COUNT_LATE: in all
- * cases from the end of its hook, which is after it was woken. NO_REWALK: who
- * was asked by one group does not look at the marks again.
+ * PRE hook. COUNT_LOOK is what the kernel does: from each look at the marks, not
+ * while it waits, and from the answer if the group of the barrier gave it.
+ * COUNT_LATE: in all cases from the end of the hook, which is after it was woken.
+ * NO_REWALK: who was asked by one group does not look at the marks again.
  */
 
 #define in(set, x)	(((set) >> (x)) & 1)
@@ -431,8 +432,9 @@ end:
 }
 
 /* What the barrier waits for. */
-#if defined(COUNT_BEGIN)
-#define counted(w)	(state[w] != IDLE)
+#if defined(COUNT_LOOK)
+#define counted(w)	(state[w] == GOES || state[w] == MODIFIED || state[w] == LOOKED || \
+			 (state[w] == ANSWERED && asked[w]))
 #elif defined(COUNT_LATE)
 #define counted(w)	(state[w] == GOES || state[w] == MODIFIED)
 #else
