@@ -26,7 +26,6 @@ use crate::sys::ignore::Ignored;
 use crate::sys::ignore::Targets;
 use crate::sys::op::Op;
 use crate::verdict::Verdict;
-use kernel::bindings;
 use kernel::list::List;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
@@ -48,13 +47,11 @@ pub(crate) struct Question {
 
 impl Question {
     pub(crate) fn new<T>(event: Arc<Event>, op: &Op<T>, sent: &ClassEvent) -> Self {
-        let mapped = op.kind() & bindings::FAN_OP_MAPPED != 0;
-
         Self {
             event,
             read: false,
             targets: Targets::of(op, sent),
-            super_block: (!mapped).then_some(op.super_block()),
+            super_block: op.counts().then_some(op.super_block()),
             barriers: 0,
         }
     }
@@ -131,7 +128,7 @@ pub(crate) struct Queue {
     pre: List<Event, { event::PRE }>,
     post: List<Event, { event::POST }>,
     questions: RBTree<u64, Question>,
-    /// Operations that the group has allowed and that have not ended, mappings not among them.
+    /// Operations that the group has allowed and that have not ended, as far as they count.
     in_flight: RBTree<u64, Question>,
     barriers: RBTree<u64, Barrier>,
     barriers_begun: u64,

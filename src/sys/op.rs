@@ -181,6 +181,12 @@ impl<T> Op<T> {
         }
     }
 
+    /// Does it count as one in flight, which barriers wait for?
+    pub(crate) fn counts(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::fsnotify_op_counts(self.as_ptr()) }
+    }
+
     /// Which super block it is on, as a number to be compared with.
     pub(crate) fn super_block(&self) -> usize {
         // SAFETY: As in `seen_on`.
