@@ -20,6 +20,15 @@ impl Answer {
         Self { cookie, response }
     }
 
+    /// The operation of this cookie goes on, and in the same step its event, PRE and POST, is ignored
+    /// on its inode from now on, as by an evictable ignore mark: until
+    /// [`Group::flush_ignored`](crate::Group::flush_ignored). Its own POST comes only if it ends
+    /// after that.
+    pub const fn allow_and_ignore(cookie: u64) -> Self {
+        let response = uapi::FAN_ALLOW | uapi::FAN_RESPONSE_IGNORE;
+        Self { cookie, response }
+    }
+
     /// The operation of this cookie ends with `errno`, without effect. No POST will come.
     ///
     /// The kernel takes `EPERM`, `EIO`, `EBUSY`, `ETXTBSY`, `EAGAIN`, `ENOSPC`, `EDQUOT` and
@@ -71,6 +80,12 @@ mod tests {
             0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01, // cookie
         ];
         assert_eq!(bytes(Answer::allow(0x0102_0304_0506_0708)), expected);
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn ignore_is_a_bit_of_the_response() {
+        assert_eq!(bytes(Answer::allow_and_ignore(1))[4..8], [0x61, 0, 0, 0]);
     }
 
     #[test]

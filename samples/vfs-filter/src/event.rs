@@ -35,6 +35,9 @@ pub enum Kind {
         /// What the system call returned: for data, bytes; or the errno it failed with.
         result: Result<u64, Errno>,
     },
+    /// Not an operation: this barrier has been reached, counted from 1 in each group. See
+    /// [`Group::barrier`](crate::Group::barrier).
+    Barrier(u64),
     /// Not an operation: the queue was full, and unpaired or unasked-for POST events were lost.
     Overflow,
 }
@@ -78,15 +81,15 @@ pub struct Rename<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {
-    /// PRE, POST or overflow.
+    /// PRE, POST, barrier or overflow.
     pub kind: Kind,
     /// Which one of the filterable events; two for a rename that is both moved from and moved to;
-    /// none for an overflow.
+    /// none for a barrier and an overflow.
     pub events: Events,
     /// Whether the object is a directory.
     pub on_dir: bool,
     /// The operation: its PRE and its POST carry the same cookie. Unique per boot, growing, never 0
-    /// except for an overflow.
+    /// except for an overflow. For a barrier, its number.
     pub cookie: u64,
     /// Properties of the operation.
     pub flags: OpFlags,

@@ -19,6 +19,7 @@ use std::iter::FusedIterator;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// A fanotify group of `FAN_CLASS_VFS_FILTER`.
 ///
@@ -87,6 +88,46 @@ impl Group {
     /// [`Error::Mark`], with an errno of `fanotify_mark(2)`.
     pub fn flush_sync(&self, scope: Scope) -> Result<()> {
         self.flush_with(scope, uapi::FAN_MARK_SYNC)
+    }
+
+    /// Ends all ignore masks of marks of one scope, those of [`Answer::allow_and_ignore`] (on
+    /// inodes) among them, in a time that does not depend on how many they are. What the marks ask
+    /// for is left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mark`], with `EINVAL` on a kernel that cannot, or another errno of
+    /// `fanotify_mark(2)`.
+    pub fn flush_ignored(&self, scope: Scope) -> Result<()> {
+        self.flush_with(scope, uapi::FAN_MARK_IGNORE)
+    }
+
+    /// [`Group::flush_ignored`], with the promise of [`Mark::sync`]: whoever comes to an operation
+    /// after it has returned is not ignored.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Group::flush_ignored`].
+    pub fn flush_ignored_sync(&self, scope: Scope) -> Result<()> {
+        self.flush_with(scope, uapi::FAN_MARK_IGNORE | uapi::FAN_MARK_SYNC)
+    }
+
+    /// Asks for one [`Kind::Barrier`](crate::Kind::Barrier), as soon as every operation on the file
+    /// system of `path` that was past its PRE when this was called has ended and its POST is
+    /// queued. Neither this call nor any operation waits for that. The first barrier of a group has
+    /// the number 1.
+    ///
+    /// Only operations on objects that some group of the class watches are counted; writable shared
+    /// mappings ([`OpFlags::MAPPED`](crate::OpFlags::MAPPED)) are not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mark`], with `EINVAL` on a kernel that has no barriers, or another errno of
+    /// `fanotify_mark(2)`.
+    pub fn barrier(&self, path: &(impl AsRef<Path> + ?Sized)) -> Result<()> {
+        Mark::inode(path).apply(uapi::FAN_MARK_BARRIER, |flags, mask, directory, path| {
+            self.fd.mark(flags, mask, directory, path.as_deref())
+        })
     }
 
     fn flush_with(&self, scope: Scope, flags: u32) -> Result<()> {

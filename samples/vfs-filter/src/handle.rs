@@ -6,9 +6,12 @@ use crate::sys;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::borrow::Cow;
+use std::ffi::CString;
 use std::fmt;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// An object of a file system, named for as long as it exists, whatever its path.
 ///
@@ -21,6 +24,23 @@ pub struct FileHandle<'a> {
     pub kind: i32,
     /// The handle, opaque; at most 128 bytes where it comes from the kernel.
     pub bytes: Cow<'a, [u8]>,
+}
+
+impl FileHandle<'static> {
+    /// The handle of what `path` names (not of what a symbolic link points to) on the file system
+    /// that `directory` is open on, seen from there; of the directory itself if `path` is empty.
+    /// Events name the object the same way.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` if the file system has no handles, else as `name_to_handle_at(2)`.
+    pub fn of(directory: impl AsFd, path: &(impl AsRef<Path> + ?Sized)) -> Result<Self, Errno> {
+        let path = CString::new(path.as_ref().as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
+        let (kind, bytes) = sys::name_to_handle_at(directory.as_fd(), &path)?;
+        let fsid = rustix::fs::fstatvfs(directory)?.f_fsid;
+        let bytes = Cow::Owned(bytes);
+        Ok(Self { fsid, kind, bytes })
+    }
 }
 
 impl FileHandle<'_> {

@@ -177,6 +177,8 @@ impl Op {
         let others = mask & ((1 << uapi::FAN_PRE_SHIFT) - 1) & !uapi::FAN_ONDIR;
         match (pre, post, others) {
             (0, 0, uapi::FAN_Q_OVERFLOW) => Ok((Kind::Overflow, Events::empty())),
+            (0, 0, uapi::FAN_Q_BARRIER) if self.cookie == 0 => malformed("cookie 0"),
+            (0, 0, uapi::FAN_Q_BARRIER) => Ok((Kind::Barrier(self.cookie), Events::empty())),
             (_, _, 1..) | (0, 0, 0) | (1.., 1.., 0) => malformed("mask"),
             (_, _, 0) if self.cookie == 0 => malformed("cookie 0"),
             (1.., 0, 0) if self.result != 0 => malformed("result of a PRE, not 0"),

@@ -133,6 +133,26 @@ impl Drop for Delivered<'_> {
     }
 }
 
+/// `struct file_handle`, with room for the longest.
+#[repr(C)]
+struct Handle {
+    head: libc::file_handle,
+    bytes: [u8; libc::MAX_HANDLE_SZ as usize],
+}
+
+impl Handle {
+    const fn new(handle_bytes: u32, handle_type: i32) -> Self {
+        Self {
+            head: libc::file_handle {
+                handle_bytes,
+                handle_type,
+                f_handle: [],
+            },
+            bytes: [0; libc::MAX_HANDLE_SZ as usize],
+        }
+    }
+}
+
 /// `open_by_handle_at(2)`, close-on-exec.
 pub(crate) fn open_by_handle_at(
     mount: BorrowedFd<'_>,
@@ -140,20 +160,8 @@ pub(crate) fn open_by_handle_at(
     bytes: &[u8],
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
-    /// `struct file_handle`, with room for the longest.
-    #[repr(C)]
-    struct Handle {
-        head: libc::file_handle,
-        bytes: [u8; libc::MAX_HANDLE_SZ as usize],
-    }
-    let mut handle = Handle {
-        head: libc::file_handle {
-            handle_bytes: u32::try_from(bytes.len()).map_err(|_| Errno::INVAL)?,
-            handle_type: kind,
-            f_handle: [],
-        },
-        bytes: [0; libc::MAX_HANDLE_SZ as usize],
-    };
+    let length = u32::try_from(bytes.len()).map_err(|_| Errno::INVAL)?;
+    let mut handle = Handle::new(length, kind);
     let room = handle.bytes.get_mut(..bytes.len()).ok_or(Errno::INVAL)?;
     room.copy_from_slice(bytes);
     let flags = (flags | OFlags::CLOEXEC).bits() as i32;
@@ -163,6 +171,28 @@ pub(crate) fn open_by_handle_at(
     let fd = unsafe { libc::open_by_handle_at(mount.as_raw_fd(), pointer, flags) };
     // SAFETY: The kernel has just made this descriptor, and nobody else knows of it.
     unsafe { adopt(fd) }
+}
+
+/// `name_to_handle_at(2)`: kind and bytes of the handle of `path`, or of `directory` itself if that
+/// is empty.
+pub(crate) fn name_to_handle_at(
+    directory: BorrowedFd<'_>,
+    path: &CStr,
+) -> Result<(i32, Vec<u8>), Errno> {
+    let mut handle = Handle::new(libc::MAX_HANDLE_SZ as u32, 0);
+    let mut mount = 0;
+    let pointer = ptr::from_mut(&mut handle).cast();
+    let directory = directory.as_raw_fd();
+    let flags = uapi::AT_HANDLE_FID | libc::AT_EMPTY_PATH;
+    // SAFETY: `path` is NUL-terminated; `pointer` is valid for the whole of `Handle`, which has room
+    // for as many bytes as `handle_bytes` says; `mount` is an int to be written to.
+    let done = unsafe {
+        libc::name_to_handle_at(directory, path.as_ptr(), pointer, &raw mut mount, flags)
+    };
+    check(done)?;
+    let length = handle.head.handle_bytes as usize;
+    let bytes = handle.bytes.get(..length).ok_or(Errno::OVERFLOW)?;
+    Ok((handle.head.handle_type, bytes.to_vec()))
 }
 
 /// Whether this `/proc/PID/fdinfo` is of a group of the class.

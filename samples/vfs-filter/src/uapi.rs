@@ -34,6 +34,7 @@ pub const FAN_MARK_EVICTABLE: u32 = 0x0000_0200;
 pub const FAN_MARK_IGNORE: u32 = 0x0000_0400;
 pub const FAN_MARK_IGNORE_SURV: u32 = FAN_MARK_IGNORE | FAN_MARK_IGNORED_SURV_MODIFY;
 pub const FAN_MARK_SYNC: u32 = 0x0000_0800;
+pub const FAN_MARK_BARRIER: u32 = 0x0000_1000;
 
 // The filterable events and the bits that go with them, docs/uapi.md section 2.
 pub const FAN_ACCESS: u64 = 0x0000_0001;
@@ -44,6 +45,7 @@ pub const FAN_MOVED_FROM: u64 = 0x0000_0040;
 pub const FAN_MOVED_TO: u64 = 0x0000_0080;
 pub const FAN_CREATE: u64 = 0x0000_0100;
 pub const FAN_DELETE: u64 = 0x0000_0200;
+pub const FAN_Q_BARRIER: u64 = 0x0000_2000;
 pub const FAN_EVENT_ON_CHILD: u64 = 0x0800_0000;
 pub const FAN_ONDIR: u64 = 0x4000_0000;
 pub const FAN_Q_OVERFLOW: u64 = 0x0000_4000;
@@ -72,12 +74,16 @@ pub const FAN_NOFD: i32 = -1;
 pub const FAN_ALLOW: u32 = 0x01;
 pub const FAN_DENY: u32 = 0x02;
 pub const FAN_INFO: u32 = 0x20;
+pub const FAN_RESPONSE_IGNORE: u32 = 0x40;
 pub const FAN_ERRNO_SHIFT: u32 = 24;
 pub const FAN_RESPONSE_INFO_OP: u8 = 32;
 /// `struct fanotify_response_info_op`.
 pub const FAN_RESPONSE_INFO_OP_LEN: u16 = 16;
 /// `struct fanotify_response` and `struct fanotify_response_info_op`.
 pub const FAN_ANSWER_LEN: usize = 24;
+
+// name_to_handle_at(2): the handle that events have, of Linux 6.5.
+pub const AT_HANDLE_FID: i32 = 0x200;
 
 // ioctl(2), docs/uapi.md section 5: `_IO('F', 1)`.
 pub const FAN_IOC_OWN_GROUP: u8 = b'F';

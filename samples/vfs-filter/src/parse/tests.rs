@@ -114,6 +114,16 @@ fn an_overflow_has_no_cookie() {
 }
 
 #[test]
+fn a_barrier_has_a_number() {
+    let bytes = Bytes::event(uapi::FAN_Q_BARRIER, 0).op(0, 3, 0).done();
+    let event = parse(&bytes);
+    assert_eq!((event.kind, event.cookie), (Kind::Barrier(3), 3));
+    assert!(event.events.is_empty());
+    let bytes = Bytes::event(uapi::FAN_Q_BARRIER, 0).op(0, 0, 0).done();
+    assert_eq!(error(&bytes), "cookie 0");
+}
+
+#[test]
 fn a_rename_is_one_event_with_two_names() {
     let mask = ((uapi::FAN_MOVED_FROM | uapi::FAN_MOVED_TO) << 40) | uapi::FAN_ONDIR;
     let bytes = Bytes::event(mask, 1)

@@ -10,6 +10,7 @@ use crate::parse::event;
 use crate::testing::Bytes;
 use crate::testing::PRE_MODIFY;
 use crate::uapi;
+use crate::FileHandle;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::fs::CWD;
@@ -59,6 +60,9 @@ fn handles_of_the_running_kernel_are_parsed_and_opened() {
         fs::metadata(&folder).unwrap().ino()
     );
     let object = parsed.event.object.unwrap();
+    let here = fs::File::open(&folder).unwrap();
+    assert_eq!(name.dir, FileHandle::of(&here, "").unwrap());
+    assert_eq!(object, FileHandle::of(&here, "named").unwrap());
     assert_eq!(object.fsid, rustix::fs::fstatvfs(&mount).unwrap().f_fsid);
     let file = fs::File::from(object.open(&mount, OFlags::RDONLY).unwrap());
     assert_eq!(
