@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use super::decode;
+use super::encode;
+use super::Log;
+use super::HEAD;
+use crate::Change;
+use crate::Entry;
+use crate::Error;
+use crate::Period;
+use crate::Straddlers;
+use std::fs;
+use std::path::PathBuf;
+
+/// A directory that is gone at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let name = format!("checkpoint-{name}-{}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn started() -> Entry {
+    Entry::Started {
+        boot: "boot".into(),
+        straddlers: Straddlers::Barrier,
+        open: Period(1),
+    }
+}
+
+fn changed(period: u64) -> Entry {
+    Entry::Changed(Period(period), Change::Everything)
+}
+
+/// Three frames.
+fn log() -> Vec<u8> {
+    let frames = [started(), changed(1), changed(2)];
+    let frames = frames.into_iter().enumerate();
+    let mut bytes = HEAD.to_vec();
+    frames.for_each(|(n, entry)| bytes.extend(encode(n as u64, &[entry]).unwrap()));
+    bytes
+}
+
+#[test]
+fn what_was_synced_is_there_after_a_restart() {
+    let scratch = Scratch::new("restart");
+    let (mut log, found) = Log::open(&scratch.0).unwrap();
+    assert!(found.image.is_empty());
+    log.append(&[started(), changed(1)]).unwrap();
+    log.sync().unwrap();
+    assert!(matches!(Log::open(&scratch.0), Err(Error::InUse(_))));
+    drop(log);
+    let (mut log, found) = Log::open(&scratch.0).unwrap();
+    assert_eq!(found.image.changes(Period(1)).count(), 1);
+    log.append(&[changed(1), Entry::Sealed(Period(1))]).unwrap();
+    let found = Log::look(&scratch.0).unwrap();
+    assert_eq!(found.image.sealed().collect::<Vec<_>>(), [Period(1)]);
+    let before = log.length();
+    log.rewrite(&found.image).unwrap();
+    assert!(log.length() < before);
+    let again = Log::look(&scratch.0).unwrap();
+    assert_eq!(again.image, found.image);
+    assert!(!again.damaged);
+}
+
+#[test]
+fn a_file_of_another_kind_is_left_alone() {
+    let scratch = Scratch::new("other");
+    fs::create_dir(&scratch.0).unwrap();
+    fs::write(scratch.0.join("log"), "a letter").unwrap();
+    assert!(matches!(Log::open(&scratch.0), Err(Error::NotALog(_))));
+    assert_eq!(fs::read(scratch.0.join("log")).unwrap(), b"a letter");
+}
+
+#[test]
+fn a_torn_tail_is_cut_off() {
+    let whole = log();
+    let last = encode(2, &[changed(2)]).unwrap().len();
+    for length in whole.len() - last..whole.len() {
+        let found = decode(&whole[..length]).unwrap();
+        assert!(!found.damaged, "{length}");
+        assert_eq!(found.image.changes(Period(1)).count(), 1, "{length}");
+        assert_eq!(found.image.changes(Period(2)).count(), 0, "{length}");
+        // The length was on disk before the data.
+        let mut zeroes = whole[..length].to_vec();
+        zeroes.resize(whole.len(), 0);
+        let found = decode(&zeroes).unwrap();
+        assert!(!found.damaged, "{length}");
+    }
+}
+
+#[test]
+fn no_changed_byte_goes_unseen() {
+    let whole = log();
+    let good = decode(&whole).unwrap().image;
+    for at in HEAD.len()..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x20;
+        let found = decode(&changed).unwrap();
+        assert_ne!(found.image, good, "{at}");
+        // All but the last frame had been promised.
+        let last = at >= whole.len() - encode(2, &[super::tests::changed(2)]).unwrap().len();
+        assert_eq!(found.damaged, !last, "{at}");
+    }
+}
+
+#[test]
+fn no_noise_makes_it_panic() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..2000 {
+        let mut noise = log();
+        for byte in noise.iter_mut().skip(HEAD.len()) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            if state % 16 == 0 {
+                *byte = state as u8;
+            }
+        }
+        let _ = decode(&noise);
+    }
+}

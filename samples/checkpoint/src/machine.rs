@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The two schemes, as a state machine.
+//!
+//! # Why nothing is lost
+//!
+//! An operation can escape a group only by being ignored at its PRE, and a file is ignored only
+//! after it was recorded. So what can be lost is an operation that was ignored because of what is
+//! recorded in an *older* period than the one its change belongs to. Where that could happen:
+//!
+//! - *Between the end of the ignore masks and the new period.* Alternating groups: the new group has
+//!   no ignore mask to begin with, and before FAN_MARK_SYNC has returned for it the old period is
+//!   not over. Single group: what is received between is recorded in both.
+//! - *By an answer that is late.* An answer that ignores, given for a record in the old period but
+//!   after the ignore masks were flushed, would ignore the file in the new one. Single group: what
+//!   is not answered when a checkpoint begins is recorded in the new period as well. Alternating
+//!   groups: such an answer ignores the file in a group that is about to be closed.
+//! - *By operations that straddle*: that passed their PRE, or were ignored at it, before the
+//!   checkpoint, and change the file after the reader has read it. Either the period is sealed only
+//!   when they have ended (the barrier), or their POST is waited for. It is not swallowed, because
+//!   the file is not ignored in the new period, or it is, and so is recorded there. For those whose
+//!   POST is known to come, the change is carried into each period until then.
+//! - *By a POST that nobody reads.* What is in the queue of the old group is recorded before its
+//!   period is sealed. What comes to it later comes to the new group as well.
+//! - *By a mapping*, whose end no barrier waits for. It is never answered with an ignore mask, and
+//!   is carried into each period until its POST. As that POST is not paired in a group which is
+//!   younger than the mapping, and so could be ignored, such a group does not ignore the file.
+
+use crate::Change;
+use crate::Entry;
+use crate::Object;
+use crate::Operation;
+use crate::Period;
+use serde::Deserialize;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::mem;
+
+/// How a new period gets to see what was ignored in the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// A new group for each period, which subscribes with FAN_MARK_SYNC before the old one is closed.
+    Alternating,
+    /// One group, whose ignore masks are flushed with FAN_MARK_SYNC; what is received meanwhile is
+    /// recorded in both periods.
+    Single,
+}
+
+/// What is done about operations that are under way at a checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Straddlers {
+    /// The period can be read at once. Their POST is recorded in a later one.
+    Post,
+    /// The period can be read when they have ended, which FAN_Q_BARRIER says. No POST is needed,
+    /// except of mappings.
+    #[default]
+    Barrier,
+}
+
+/// What a machine is to be like.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How a new period gets to see what was ignored.
+    pub scheme: Scheme,
+    /// What is done about straddlers.
+    pub straddlers: Straddlers,
+    /// Whether what is recorded may be ignored at all.
+    pub ignore: bool,
+    /// How many names in one directory are recorded in a period, before it is recorded as a whole
+    /// and ignored.
+    pub names: usize,
+}
+
+/// A group, by the period that it was made in.
+pub type GroupId = Period;
+
+/// An event, as far as the schemes care.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// An operation waits for its answer.
+    Pre(Operation),
+    /// An operation has ended.
+    Post(Operation),
+    /// The group's barrier of this number.
+    Barrier(u64),
+    /// Events were lost.
+    Overflow,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Append this to the log. [`Machine::durable`] is to be told when it is durable.
+    Append(Entry),
+    /// Allow what waits.
+    Answer {
+        /// The group it waits for.
+        group: GroupId,
+        /// The operation.
+        cookie: u64,
+        /// Whether to ignore the like of it from now on.
+        ignore: bool,
+    },
+    /// Flush the ignore masks of the group with FAN_MARK_SYNC, then call [`Machine::flushed`].
+    Flush(GroupId),
+    /// Make a group and subscribe it with FAN_MARK_SYNC, then call [`Machine::subscribed`].
+    Subscribe(GroupId),
+    /// Pass on all events that the group has, then call [`Machine::drained`].
+    Drain(GroupId),
+    /// Close the group. That may take its time in the background.
+    Close(GroupId),
+    /// Set the group's next barrier.
+    Barrier(GroupId),
+}
+
+/// A PRE that was not answered.
+#[derive(Debug)]
+struct Waiting {
+    group: GroupId,
+    cookie: u64,
+    changes: Vec<Change>,
+    ignore: bool,
+    /// How much of the log must be durable before it is answered.
+    needs: u64,
+}
+
+impl Waiting {
+    const fn answer(&self) -> Action {
+        Action::Answer {
+            group: self.group,
+            cookie: self.cookie,
+            ignore: self.ignore,
+        }
+    }
+}
+
+/// An operation that was allowed, and whose POST is going to come.
+#[derive(Debug)]
+struct UnderWay {
+    group: GroupId,
+    mapped: bool,
+    changes: Vec<Change>,
+    ignorable: Option<Object>,
+}
+
+/// Where a checkpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// None is being made.
+    Steady,
+    /// `CHECKPOINT_PENDING`: the single group's ignore masks are being flushed.
+    Pending,
+    /// The next group is being subscribed.
+    Subscribing,
+    /// What the old group has to say is being read.
+    Draining(GroupId),
+    /// Its last answers are being given.
+    Closing(GroupId),
+}
+
+/// The changes recorded in one period, and how long the log was then.
+type Recorded = HashMap<Change, u64>;
+
+/// Decides what is recorded, in which period, and when an operation is answered.
+#[derive(Debug)]
+pub struct Machine {
+    config: Config,
+    phase: Phase,
+    /// The one that events belong to now.
+    period: Period,
+    /// The group that is asked now.
+    group: GroupId,
+    recorded: BTreeMap<Period, Recorded>,
+    /// How many names were recorded in each directory, in this period.
+    names: HashMap<Object, usize>,
+    waiting: VecDeque<Waiting>,
+    under_way: HashMap<u64, UnderWay>,
+    /// What must not be ignored, as an older group was asked about an operation on it: how many.
+    held: HashMap<Object, usize>,
+    /// Barriers that were set: in which group, which of its barriers, and what can be sealed then.
+    barriers: VecDeque<(GroupId, u64, Period)>,
+    /// Of the group.
+    barriers_set: u64,
+    /// How many entries were appended, and how many of them are durable.
+    appended: u64,
+    durable: u64,
+    actions: Vec<Action>,
+}
+
+impl Machine {
+    /// A machine whose first group is to be subscribed, as `Action::Subscribe(open)` says.
+    ///
+    /// `recorded` is in the log for the period `open` already. `mapped` are the mappings of before,
+    /// by cookie.
+    pub fn new(
+        config: Config,
+        open: Period,
+        recorded: impl IntoIterator<Item = Change>,
+        mapped: impl IntoIterator<Item = (u64, Vec<Change>)>,
+    ) -> Self {
+        let recorded = recorded.into_iter().map(|change| (change, 0)).collect();
+        let mut machine = Self {
+            config,
+            phase: Phase::Steady,
+            period: open,
+            group: open,
+            recorded: BTreeMap::from([(open, recorded)]),
+            names: HashMap::new(),
+            waiting: VecDeque::new(),
+            under_way: HashMap::new(),
+            held: HashMap::new(),
+            barriers: VecDeque::new(),
+            barriers_set: 0,
+            appended: 0,
+            durable: 0,
+            actions: Vec::new(),
+        };
+        for (cookie, changes) in mapped {
+            let ignorable = changes.iter().find_map(|change| match change {
+                Change::Object(object) => Some(object.clone()),
+                _ => None,
+            });
+            let operation = UnderWay {
+                group: GroupId::default(),
+                mapped: true,
+                changes,
+                ignorable,
+            };
+            machine.hold(&operation);
+            machine.under_way.insert(cookie, operation);
+        }
+        machine
+    }
+
+    /// What is to be done now.
+    #[must_use]
+    pub fn actions(&mut self) -> Vec<Action> {
+        mem::take(&mut self.actions)
+    }
+
+    /// The period that events belong to now.
+    #[must_use]
+    pub const fn period(&self) -> Period {
+        self.period
+    }
+
+    /// Whether a checkpoint can be begun.
+    #[must_use]
+    pub fn is_steady(&self) -> bool {
+        self.phase == Phase::Steady
+    }
+
+    /// An event of a group.
+    pub fn event(&mut self, group: GroupId, event: Observed) {
+        match event {
+            Observed::Pre(operation) => self.pre(group, operation),
+            Observed::Post(operation) => self.post(group, operation),
+            Observed::Barrier(number) => self.barrier(group, number),
+            Observed::Overflow => {
+                self.record_event(group, &[Change::Everything]);
+            }
+        }
+    }
+
+    fn pre(&mut self, group: GroupId, operation: Operation) {
+        let Operation {
+            cookie,
+            mapped,
+            mut changes,
+            ignorable,
+        } = operation;
+        let ignorable_now = !mapped && !self.is_held(ignorable.as_ref());
+        let ignore = self.config.ignore && ignorable_now && self.widen(&mut changes, &ignorable);
+        let needs = self.record_event(group, &changes);
+        if mapped {
+            self.append(Entry::Mapped(cookie, changes.clone()));
+        }
+        if mapped || (!ignore && self.config.straddlers == Straddlers::Post) {
+            let operation = UnderWay {
+                group,
+                mapped,
+                changes: changes.clone(),
+                ignorable,
+            };
+            if group < self.group {
+                self.hold(&operation);
+            }
+            // Both groups can have been asked.
+            if let Some(older) = self.under_way.insert(cookie, operation) {
+                self.release(&older);
+            }
+        }
+        let needs = if mapped { self.appended } else { needs };
+        let waiting = Waiting {
+            group,
+            cookie,
+            changes,
+            ignore,
+            needs,
+        };
+        if needs <= self.durable {
+            self.actions.push(waiting.answer());
+        } else {
+            self.waiting.push_back(waiting);
+        }
+    }
+
+    /// Whether to ignore this; what changes in a directory then is the directory.
+    fn widen(&mut self, changes: &mut Vec<Change>, ignorable: &Option<Object>) -> bool {
+        let Some(object) = ignorable else {
+            return false;
+        };
+        let Some(wider) = changes.iter().find_map(Change::wider) else {
+            return true;
+        };
+        let names = self.names.entry(object.clone()).or_default();
+        *names += 1;
+        if *names <= self.config.names {
+            return false;
+        }
+        changes.retain(|change| change.wider().is_none());
+        changes.insert(0, wider);
+        true
+    }
+
+    fn post(&mut self, group: GroupId, operation: Operation) {
+        let Some(known) = self.under_way.remove(&operation.cookie) else {
+            // Without a mapping, the barrier takes care of it.
+            if operation.mapped || self.config.straddlers == Straddlers::Post {
+                self.record_event(group, &operation.changes);
+            }
+            return;
+        };
+        // Recorded with its PRE, and in each period since.
+        self.release(&known);
+        if known.mapped {
+            self.append(Entry::Unmapped(operation.cookie));
+        }
+    }
+
+    fn is_held(&self, object: Option<&Object>) -> bool {
+        object.is_some_and(|object| self.held.contains_key(object))
+    }
+
+    fn hold(&mut self, operation: &UnderWay) {
+        if let Some(object) = &operation.ignorable {
+            *self.held.entry(object.clone()).or_default() += 1;
+        }
+    }
+
+    /// Undoes [`Self::hold`], which was called if the operation is older than the group.
+    fn release(&mut self, operation: &UnderWay) {
+        let Some(object) = &operation.ignorable else {
+            return;
+        };
+        if operation.group >= self.group {
+            return;
+        }
+        if let Some(count) = self.held.get_mut(object) {
+            *count -= 1;
+            if *count == 0 {
+                self.held.remove(object);
+            }
+        }
+    }
+
+    fn append(&mut self, entry: Entry) {
+        self.appended += 1;
+        self.actions.push(Action::Append(entry));
+    }
+
+    /// Records changes in the period, or periods, of an event that came to this group now. Returns
+    /// how much of the log must be durable for that.
+    fn record_event(&mut self, group: GroupId, changes: &[Change]) -> u64 {
+        match self.phase {
+            Phase::Pending => {
+                let old = self.record(self.period, changes);
+                old.max(self.record(self.period.next(), changes))
+            }
+            Phase::Draining(old) | Phase::Closing(old) if group == old => {
+                self.record(self.last(), changes)
+            }
+            _ => self.record(self.period, changes),
+        }
+    }
+
+    /// The period before this one. Periods are made one after the other.
+    fn last(&self) -> Period {
+        Period(self.period.0.saturating_sub(1))
+    }
+
+    fn record(&mut self, period: Period, changes: &[Change]) -> u64 {
+        changes
+            .iter()
+            .map(|change| self.record_one(period, change))
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn record_one(&mut self, period: Period, change: &Change) -> u64 {
+        let recorded = self.recorded.entry(period).or_default();
+        let covered = recorded
+            .get(change)
+            .or_else(|| recorded.get(&change.wider()?));
+        if let Some(at) = covered {
+            return *at;
+        }
+        let at = self.appended + 1;
+        recorded.insert(change.clone(), at);
+        self.append(Entry::Changed(period, change.clone()));
+        at
+    }
+
+    /// The first so many appended entries are durable.
+    pub fn durable(&mut self, appended: u64) {
+        self.durable = self.durable.max(appended);
+        self.answer();
+    }
+
+    /// Answers what may be answered.
+    fn answer(&mut self) {
+        let durable = self.durable;
+        let (ready, waiting) = mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting| waiting.needs <= durable);
+        self.waiting = waiting;
+        let ready: VecDeque<Waiting> = ready;
+        self.actions.extend(ready.iter().map(Waiting::answer));
+        self.close();
+    }
+
+    /// What waits for an answer that cannot be given, as its record cannot be made durable.
+    pub fn waiting(&self) -> impl Iterator<Item = (GroupId, u64)> + '_ {
+        self.waiting
+            .iter()
+            .map(|waiting| (waiting.group, waiting.cookie))
+    }
+
+    /// Begins a checkpoint: returns the period that ends, or none if another is being made.
+    pub fn checkpoint(&mut self) -> Option<Period> {
+        if !self.is_steady() {
+            return None;
+        }
+        match self.config.scheme {
+            Scheme::Single => {
+                self.phase = Phase::Pending;
+                self.carry(self.period.next());
+                self.carry_waiting();
+                self.actions.push(Action::Flush(self.group));
+            }
+            Scheme::Alternating => {
+                self.phase = Phase::Subscribing;
+                self.actions.push(Action::Subscribe(self.period.next()));
+            }
+        }
+        Some(self.period)
+    }
+
+    /// What is under way for sure may change its file in the next period too.
+    fn carry(&mut self, to: Period) {
+        let operations = mem::take(&mut self.under_way);
+        for operation in operations.values() {
+            self.record(to, &operation.changes);
+        }
+        self.under_way = operations;
+    }
+
+    /// The answers that are still to be given will ignore something after the flush.
+    fn carry_waiting(&mut self) {
+        let mut waiting = mem::take(&mut self.waiting);
+        for waiting in &mut waiting {
+            let needs = self.record(self.period.next(), &waiting.changes);
+            waiting.needs = waiting.needs.max(needs);
+        }
+        self.waiting = waiting;
+    }
+
+    /// The single group ignores nothing any more of what it ignored when the checkpoint began.
+    pub fn flushed(&mut self) {
+        if self.phase != Phase::Pending {
+            return;
+        }
+        let ended = self.period;
+        self.phase = Phase::Steady;
+        self.begin_period();
+        self.end(ended);
+    }
+
+    /// The next group is asked about everything.
+    pub fn subscribed(&mut self) {
+        if self.phase != Phase::Subscribing {
+            return;
+        }
+        let old = mem::replace(&mut self.group, self.period.next());
+        self.barriers_set = 0;
+        self.phase = Phase::Draining(old);
+        self.begin_period();
+        self.carry(self.period);
+        let operations = mem::take(&mut self.under_way);
+        let newly_older = operations.values().filter(|other| other.group == old);
+        newly_older.for_each(|operation| self.hold(operation));
+        self.under_way = operations;
+        self.actions.push(Action::Drain(old));
+    }
+
+    /// All that the old group had to say was passed on.
+    pub fn drained(&mut self) {
+        let Phase::Draining(old) = self.phase else {
+            return;
+        };
+        self.phase = Phase::Closing(old);
+        self.end(self.last());
+        self.close();
+    }
+
+    /// The driver could not do what a checkpoint needs: the period goes on.
+    pub fn failed(&mut self) {
+        if matches!(self.phase, Phase::Pending | Phase::Subscribing) {
+            self.phase = Phase::Steady;
+        }
+    }
+
+    fn close(&mut self) {
+        let Phase::Closing(old) = self.phase else {
+            return;
+        };
+        if self.waiting.iter().all(|waiting| waiting.group != old) {
+            self.phase = Phase::Steady;
+            self.actions.push(Action::Close(old));
+        }
+    }
+
+    fn begin_period(&mut self) {
+        self.period = self.period.next();
+        self.names.clear();
+        let open = self.last();
+        self.recorded.retain(|period, _| *period >= open);
+    }
+
+    /// No event will be recorded in this period any more.
+    fn end(&mut self, period: Period) {
+        match self.config.straddlers {
+            Straddlers::Post => self.append(Entry::Sealed(period)),
+            Straddlers::Barrier => {
+                self.barriers_set += 1;
+                self.barriers
+                    .push_back((self.group, self.barriers_set, period));
+                self.actions.push(Action::Barrier(self.group));
+            }
+        }
+    }
+
+    /// All operations that had begun when this barrier was set, or one before it, have ended.
+    fn barrier(&mut self, group: GroupId, number: u64) {
+        while let Some((set_in, set, period)) = self.barriers.front().copied() {
+            if (set_in, set) > (group, number) {
+                break;
+            }
+            self.barriers.pop_front();
+            self.append(Entry::Sealed(period));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
