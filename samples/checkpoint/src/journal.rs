@@ -113,6 +113,8 @@ impl Synced {
 pub struct Journal {
     options: Options,
     machine: Machine,
+    /// Whether the kernel can ignore and flush.
+    ignore: bool,
     groups: BTreeMap<GroupId, Group>,
     log: Log,
     image: Image,
@@ -150,6 +152,7 @@ impl Journal {
         let rewritten_length = log.length();
         let mut journal = Self {
             machine: Machine::new(config, open, [], []),
+            ignore,
             groups: BTreeMap::new(),
             log,
             image,
@@ -168,7 +171,8 @@ impl Journal {
             straddlers,
             open,
         };
-        let everything = Entry::Changed(open, Change::Everything);
+        // Nobody will tell the ends of operations that nobody was told of.
+        let everything = Entry::ChangedBefore(open, Change::Everything);
         journal.append(vec![started])?;
         if gap {
             journal.append(vec![everything])?;
@@ -324,8 +328,12 @@ impl Journal {
     fn switch(&mut self, action: Action) -> Result<()> {
         match action {
             Action::Flush(id) => {
-                let done = self.groups.get(&id).map(flush).transpose();
-                self.machine_goes_on(done.map(drop), Machine::flushed);
+                // Ignore masks that come with an answer are on inodes.
+                let done = match self.groups.get(&id) {
+                    Some(group) if self.ignore => group.flush_ignored_sync(Scope::Inode),
+                    _ => Ok(()),
+                };
+                self.machine_goes_on(done.map_err(Into::into), Machine::flushed);
             }
             Action::Subscribe(id) => {
                 let made = self.subscribe().map(|group| {
@@ -392,8 +400,7 @@ impl Journal {
     fn give_answers(&mut self) -> Result<()> {
         for (id, answers) in mem::take(&mut self.answers) {
             if let Some(group) = self.groups.get(&id) {
-                // Some may be late, as their tasks were killed.
-                group.answer(&answers)?;
+                give(group, &answers)?;
             }
         }
         Ok(())
@@ -442,9 +449,17 @@ fn probe(options: &Options) -> Result<bool> {
     }
 }
 
-/// Ignore masks that come with an answer are on inodes.
-fn flush(group: &Group) -> Result<()> {
-    Ok(group.flush_ignored_sync(Scope::Inode)?)
+/// Some may be late, as their tasks were killed.
+fn give(group: &Group, answers: &[Answer]) -> Result<()> {
+    match group.answer(answers) {
+        // Not to ignore is always right. Those that have been answered are late now.
+        Err(error) if matches!(error.errno(), Some(Errno::NOMEM | Errno::NOSPC)) => {
+            let allow = answers.iter().map(|answer| Answer::allow(answer.cookie()));
+            group.answer(&allow.collect::<Vec<_>>())?;
+        }
+        done => drop(done?),
+    }
+    Ok(())
 }
 
 fn observe(event: &Event<'_>) -> Option<Observed> {

@@ -20,7 +20,8 @@ pub enum Error {
     /// `read(2)` of the group brought no events: `EAGAIN` in a nonblocking group with an empty
     /// queue, `EINTR` after a signal, `EINVAL` if the buffer is too small for the first event.
     Read(Errno),
-    /// An answer was refused, with `EINVAL`: its errno is not one that can be given.
+    /// An answer was refused, with `EINVAL`: its errno is not one that can be given; with `ENOMEM` or
+    /// `ENOSPC`: it was to ignore, and there is no room for that.
     Answer(Errno),
     /// `FAN_IOC_OWN` failed.
     Own(Errno),

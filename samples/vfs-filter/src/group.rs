@@ -157,8 +157,9 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`Error::Answer`], with `EINVAL` for an errno the kernel does not deny with; the answers in
-    /// front of it have been given.
+    /// [`Error::Answer`], with `EINVAL` for an errno the kernel does not deny with, `ENOMEM` or
+    /// `ENOSPC` (the limit of marks) if an answer cannot ignore; the answers in front of it have been
+    /// given, and it has not.
     pub fn answer(&self, answers: &[Answer]) -> Result<usize> {
         let mut bytes = Vec::with_capacity(answers.len().saturating_mul(uapi::FAN_ANSWER_LEN));
         answers.iter().for_each(|answer| answer.encode(&mut bytes));

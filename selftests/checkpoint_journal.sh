@@ -1,0 +1,138 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The change journal of samples/: several processes change files while checkpoints
+# are made and consumed. In the end the reader's copy, which was only ever brought
+# up to date from what the journal says, must be what is there. Each of the two
+# schemes with POST and with barriers, on tmpfs and ext4. Writes TAP;
+# scripts/guest-tests runs it. The power cuts are in scripts/crash-test.
+#
+# VFS_FILTER_BUILD is the project's build folder.
+
+bin=${VFS_FILTER_BUILD:-/nonexistent}/samples/release
+if ! [ -x "$bin/journal" ] || ! [ -x "$bin/crash" ]; then
+	echo "1..0 # SKIP $bin/journal is not built"
+	exit 4
+fi
+dir=$(mktemp -d) && cd "$dir" || exit 1
+cp "$bin/journal" "$bin/crash" . || exit 1
+clean_up() {
+	xargs -r kill -9 <journals 2>/dev/null
+	wait
+	cd /
+	umount "$dir"/{tmpfs,ext4}
+	rm -r "$dir"
+}
+touch journals
+trap clean_up EXIT
+mkdir tmpfs ext4
+truncate -s 64M image
+mkfs.ext4 -q image
+mount -t tmpfs checkpoint_journal tmpfs || exit 1
+mount -o loop image ext4 || exit 1
+
+tests=0
+result() { # OUTCOME NAME
+	tests=$((tests + 1))
+	echo "${1}ok $tests $2"
+}
+
+# start_journal FILE-SYSTEM OPTION... - its process is in $journal.
+start_journal() {
+	local fs=$1
+
+	shift
+	rm -f "$fs/store/socket"
+	./journal run "$@" "$fs" "$fs/store" >"log-$fs" 2>&1 &
+	journal=$!
+	echo $journal >>journals
+	for _ in $(seq 100); do
+		[ ! -S "$fs/store/socket" ] || return 0
+		kill -0 $journal 2>/dev/null || return 1
+		sleep 0.05
+	done
+	return 1
+}
+
+consume() { # FILE-SYSTEM
+	./crash consume --checkpoint "$1" "$1/store" "copy-$1"
+}
+
+check() { # FILE-SYSTEM OPTION...
+	./crash check "${@:2}" "$1" "$1/store" "copy-$1"
+}
+
+# all_there FILE-SYSTEM OPTION... - whether the copy is what is there in the end.
+all_there() {
+	local fs=$1 work status=0 journal
+
+	shift
+	rm -f "copy-$fs"
+	start_journal "$fs" "$@" || return
+	consume "$fs" || status=1
+	# The seed may be any, but the order of events is not drawn by it alone.
+	./crash work "$fs/work" --seed $RANDOM --processes 3 --pause 10 --seconds 1.5 &
+	work=$!
+	while kill -0 $work 2>/dev/null; do
+		consume "$fs" || status=1
+		# Without a barrier, what an operation has changed is not known before its POST.
+		[[ "$*" = *--post* ]] || check "$fs" --precise || status=1
+	done
+	wait $work
+	consume "$fs" && check "$fs" --exact --precise || status=1
+	kill $journal
+	wait $journal || status=1
+	return $status
+}
+
+# in_both NAME COMMAND... - on both file systems at once, each a test.
+in_both() {
+	local name=$1 fs
+
+	shift
+	for fs in tmpfs ext4; do
+		"$1" $fs "${@:2}" >"out-$fs" 2>&1 &
+		eval "pid_$fs=$!"
+	done
+	for fs in tmpfs ext4; do
+		pid=pid_$fs
+		if wait "${!pid}"; then
+			result "" "$name, $fs"
+		elif grep -q 'no FAN_MARK_BARRIER' "log-$fs"; then
+			result "" "$name, $fs # SKIP no FAN_MARK_BARRIER"
+			continue
+		else
+			result "not " "$name, $fs"
+		fi
+		sed 's/^/# /' "log-$fs"
+		tail -n 12 "out-$fs" | sed 's/^/# /'
+	done
+}
+
+# Whoever was killed has missed something; who gives his word has not.
+after_a_kill() {
+	local fs=$1 journal
+
+	rm -rf "copy-$fs" "$fs/store"
+	start_journal "$fs" --post && consume "$fs" || return
+	echo recorded >"$fs/file"
+	kill -9 $journal
+	wait $journal
+	start_journal "$fs" --post --no-gap && check "$fs" --precise && consume "$fs" &&
+		check "$fs" --exact || return
+	kill -9 $journal
+	wait $journal
+	echo missed >"$fs/file"
+	start_journal "$fs" --post && ./journal list "$fs/store" | grep -x everything &&
+		consume "$fs" && check "$fs" --exact --precise || return
+	kill $journal
+	wait $journal
+}
+
+for scheme in alternating single; do
+	for straddlers in post barrier; do
+		in_both "$scheme, $straddlers" all_there --scheme $scheme --$straddlers --names 8
+	done
+done
+in_both "the journal is killed" after_a_kill
+echo "1..$tests"
