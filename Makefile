@@ -24,6 +24,9 @@ test: ## all checks and tests; the last line counts them
 test-debug: ## the tests under a kernel that looks for bugs (KASAN, lockdep ...)
 	@scripts/run-tests debug
 
+test-crash: ## power cuts for the change journal; CUTS=50 SEED=..., half a minute for each cut
+	@scripts/crash-test --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))
+
 check: ## format, lints, documentation, style of the patches; no virtual machine
 	@scripts/run-tests check
 
@@ -63,5 +66,5 @@ distclean: ## and the cache, which all clones share
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 16
 
-.PHONY: all demo test test-debug check models vm module headers samples kernel-tree export \
-	bisect rebase clean distclean help
+.PHONY: all demo test test-debug test-crash check models vm module headers samples kernel-tree \
+	export bisect rebase clean distclean help

@@ -45,10 +45,10 @@ start_journal() {
 	rm -f "$fs/store/socket"
 	./journal run "$@" "$fs" "$fs/store" >"log-$fs" 2>&1 &
 	journal=$!
-	echo $journal >>journals
+	echo "$journal" >>journals
 	for _ in $(seq 100); do
 		[ ! -S "$fs/store/socket" ] || return 0
-		kill -0 $journal 2>/dev/null || return 1
+		kill -0 "$journal" 2>/dev/null || return 1
 		sleep 0.05
 	done
 	return 1
@@ -80,8 +80,8 @@ all_there() {
 	done
 	wait $work
 	consume "$fs" && check "$fs" --exact --precise || status=1
-	kill $journal
-	wait $journal || status=1
+	kill "$journal"
+	wait "$journal" || status=1
 	return $status
 }
 
@@ -116,17 +116,17 @@ after_a_kill() {
 	rm -rf "copy-$fs" "$fs/store"
 	start_journal "$fs" --post && consume "$fs" || return
 	echo recorded >"$fs/file"
-	kill -9 $journal
-	wait $journal
+	kill -9 "$journal"
+	wait "$journal"
 	start_journal "$fs" --post --no-gap && check "$fs" --precise && consume "$fs" &&
 		check "$fs" --exact || return
-	kill -9 $journal
-	wait $journal
+	kill -9 "$journal"
+	wait "$journal"
 	echo missed >"$fs/file"
 	start_journal "$fs" --post && ./journal list "$fs/store" | grep -x everything &&
 		consume "$fs" && check "$fs" --exact --precise || return
-	kill $journal
-	wait $journal
+	kill "$journal"
+	wait "$journal"
 }
 
 for scheme in alternating single; do
