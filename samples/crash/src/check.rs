@@ -122,3 +122,6 @@ fn describe(object: &Object, before: &Seen, now: &Seen) -> String {
     };
     format!("object {object}: {}, now {}", of(before), of(now))
 }
+
+#[cfg(test)]
+mod tests;

@@ -317,3 +317,6 @@ pub(crate) fn consume(root: &Path, store: &Path, path: &Path, checkpoint: bool) 
         "consumed up to {last}: {periods} periods, {changes} changes, {objects} objects"
     ))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
