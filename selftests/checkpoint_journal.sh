@@ -129,10 +129,52 @@ after_a_kill() {
 	wait "$journal"
 }
 
+first_byte_is() { # FILE HEX
+	for _ in $(seq 50); do
+		[ "$(od -An -tx1 -N1 "$1" | tr -d ' ')" != "$2" ] || return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+# What is stored through a mapping long after its PRE, with nobody asked any more, is
+# in each period until it is unmapped, and in none after that.
+a_mapping() {
+	local fs=$1 status=0 journal mapper byte
+
+	shift
+	rm -rf "copy-$fs" "$fs/store"
+	head -c 8192 /dev/zero >"$fs/mapped"
+	start_journal "$fs" "$@" && consume "$fs" || return
+	mkfifo "$fs-commands"
+	xfs_io "$fs/mapped" <"$fs-commands" &
+	mapper=$!
+	exec 9>"$fs-commands"
+	echo "mmap -rw 0 4096" >&9
+	for byte in 11 22 33; do
+		echo "mwrite -S 0x$byte 0 8" >&9
+		first_byte_is "$fs/mapped" $byte && check "$fs" --precise || status=1
+		! check "$fs" --exact || status=1
+		consume "$fs" && check "$fs" --exact || status=1
+	done
+	exec 9>&-
+	wait $mapper
+	rm "$fs-commands"
+	# The last period in which it was mapped, and the first in which it was not.
+	consume "$fs" && consume "$fs" && check "$fs" --exact || status=1
+	! ./journal list "$fs/store" | grep '^object' || status=1
+	kill "$journal"
+	wait "$journal" || status=1
+	return $status
+}
+
 for scheme in alternating single; do
 	for straddlers in post barrier; do
 		in_both "$scheme, $straddlers" all_there --scheme $scheme --$straddlers --names 8
 	done
+done
+for scheme in alternating single; do
+	in_both "a mapping, $scheme" a_mapping --scheme $scheme
 done
 in_both "the journal is killed" after_a_kill
 echo "1..$tests"
