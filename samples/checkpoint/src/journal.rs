@@ -14,19 +14,17 @@ use crate::Log;
 use crate::Machine;
 use crate::Observed;
 use crate::Operation;
+use crate::Options;
 use crate::Period;
 use crate::Result;
-use crate::Scheme;
 use crate::Straddlers;
+use crate::Synced;
 use std::collections::BTreeMap;
 use std::fs;
-use std::fs::File;
-use std::io;
 use std::mem;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::path::PathBuf;
 use std::thread;
 use vfs_filter::Answer;
 use vfs_filter::Errno;
@@ -47,64 +45,6 @@ const CHANGES: Events = Events::MODIFY
 
 /// Events are read into this many bytes; what was read together is made durable together.
 const BUFFER_LEN: usize = 256 * 1024;
-
-/// What to record, where, and how.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// A path on the file system to be watched.
-    pub path: PathBuf,
-    /// [`Scope::Filesystem`], or [`Scope::Mount`] for what is changed through one mount.
-    pub scope: Scope,
-    /// A directory for the log; it may be on the file system that is watched.
-    pub store: PathBuf,
-    /// How a new period begins.
-    pub scheme: Scheme,
-    /// What is done about operations that are under way then.
-    pub straddlers: Straddlers,
-    /// How many names in one directory are recorded before it is recorded as a whole.
-    pub names: usize,
-    /// How long a log, in bytes, may become before it is written anew without what was consumed.
-    pub log_length: u64,
-    /// The user's word that nothing was changed while no journal was listening.
-    pub no_gap: bool,
-    /// Answers come before their records are durable. For the test that finds out.
-    pub unsafe_answer_first: bool,
-}
-
-impl Options {
-    /// The usual ones.
-    pub fn new(path: impl Into<PathBuf>, store: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            scope: Scope::Filesystem,
-            store: store.into(),
-            scheme: Scheme::Single,
-            straddlers: Straddlers::Barrier,
-            names: 64,
-            log_length: 1 << 20,
-            no_gap: false,
-            unsafe_answer_first: false,
-        }
-    }
-}
-
-/// Proof that the file system was synced, which [`Journal::consume`] asks for.
-#[derive(Debug)]
-#[must_use = "it is for consuming a period"]
-pub struct Synced(());
-
-impl Synced {
-    /// `syncfs(2)` of the file system that `root` is open on. To be called when the reader has read
-    /// all of the period.
-    ///
-    /// # Errors
-    ///
-    /// As `syncfs(2)`.
-    pub fn now(root: impl AsFd) -> io::Result<Self> {
-        rustix::fs::syncfs(root)?;
-        Ok(Self(()))
-    }
-}
 
 /// Records what changes, from the moment it is made until it is dropped.
 ///
@@ -477,15 +417,4 @@ fn boot() -> Result<String> {
     let path = Path::new("/proc/sys/kernel/random/boot_id");
     let id = fs::read_to_string(path).map_err(|error| Error::Store(error, path.into()))?;
     Ok(id.trim().to_owned())
-}
-
-/// A descriptor on the file system of `path`, for [`Synced::now`] and [`Object::open`].
-///
-/// [`Object::open`]: crate::Object::open
-///
-/// # Errors
-///
-/// [`Error::Store`], as `open(2)`.
-pub fn root(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| Error::Store(error, path.into()))
 }

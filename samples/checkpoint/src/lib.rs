@@ -42,6 +42,9 @@ mod image;
 mod journal;
 mod log;
 mod machine;
+mod options;
+mod scheme;
+mod synced;
 
 pub use change::Change;
 pub use change::Object;
@@ -50,19 +53,19 @@ pub use error::Error;
 pub use error::Result;
 pub use image::Entry;
 pub use image::Image;
-pub use journal::root;
 pub use journal::Journal;
-pub use journal::Options;
-pub use journal::Synced;
 pub use log::Found;
 pub use log::Log;
-pub use machine::Action;
-pub use machine::Config;
-pub use machine::GroupId;
 pub use machine::Machine;
-pub use machine::Observed;
-pub use machine::Scheme;
-pub use machine::Straddlers;
+pub use options::Options;
+pub use scheme::Action;
+pub use scheme::Config;
+pub use scheme::GroupId;
+pub use scheme::Observed;
+pub use scheme::Scheme;
+pub use scheme::Straddlers;
+pub use synced::root;
+pub use synced::Synced;
 
 /// A time between two checkpoints; the first is 1.
 #[derive(

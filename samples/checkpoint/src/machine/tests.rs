@@ -4,17 +4,17 @@
 
 mod model;
 
-use super::Action;
-use super::Config;
 use super::Machine;
-use super::Observed;
-use super::Scheme;
-use super::Straddlers;
+use crate::Action;
 use crate::Change;
+use crate::Config;
 use crate::Entry;
 use crate::Object;
+use crate::Observed;
 use crate::Operation;
 use crate::Period;
+use crate::Scheme;
+use crate::Straddlers;
 use vfs_filter::FileHandle;
 
 const ONE: Period = Period(1);
