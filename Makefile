@@ -24,8 +24,8 @@ test: ## all checks and tests; the last line counts them
 test-debug: ## the tests under a kernel that looks for bugs (KASAN, lockdep ...)
 	@scripts/run-tests debug
 
-test-crash: ## power cuts for the change journal; CUTS=50 SEED=..., half a minute for each cut
-	@scripts/crash-test --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))
+test-crash: ## power cuts for the change journal; CUTS=50 SNAPSHOTS=0 SEED=..., see scripts/crash-test
+	@scripts/crash-test --cuts $(or $(CUTS),50) --snapshots $(or $(SNAPSHOTS),0) $(if $(SEED),--seed $(SEED))
 
 check: ## format, lints, documentation, style of the patches; no virtual machine
 	@scripts/run-tests check

@@ -19,6 +19,24 @@
 //! - [`Log`] keeps entries in a file; what was synced survives, and a torn tail is cut off.
 //! - [`Journal`] is the driver: a thin loop around these over the crate `vfs-filter`.
 //!
+//! ```no_run
+//! use checkpoint::{Journal, Options, Synced};
+//!
+//! let mut journal = Journal::open(Options::new("/srv", "/srv/.journal"))?;
+//! let root = checkpoint::root("/srv".as_ref())?;
+//! let ended = journal.checkpoint()?;
+//! while !journal.image().sealed().any(|period| period == ended) {
+//!     // A program would poll `journal.groups()` first.
+//!     journal.turn()?;
+//! }
+//! for change in journal.image().changes(ended) {
+//!     println!("{change}");
+//! }
+//! // The reader has read all of that, and its copy is durable.
+//! journal.consume(ended, Synced::now(&root)?)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # What a crash leaves
 //!
 //! After a crash of the *machine* no operation is under way any more. With [`Straddlers::Barrier`]
