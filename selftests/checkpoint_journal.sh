@@ -85,7 +85,7 @@ all_there() {
 	start_journal "$fs" "$@" || return
 	consume "$fs" || status=1
 	# The seed may be any, but the order of events is not drawn by it alone.
-	./crash work "$fs/work" --seed $RANDOM --processes 3 --pause 10 --seconds 1.5 &
+	./crash work "$fs/work" --seed $RANDOM --processes 3 --pause 10 --seconds 1 &
 	work=$!
 	while kill -0 $work 2>/dev/null; do
 		consume "$fs" || status=1
