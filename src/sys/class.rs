@@ -57,11 +57,7 @@ pub(crate) trait Class: Sized + 'static {
     ///
     /// Gives true if the group was asked and [`Class::wait`] is to be called. Must not wait for
     /// user space itself. An error ends the operation.
-    fn pre(
-        group: &ClassGroup<Self>,
-        op: &mut Op<Self::Asked>,
-        event: &ClassEvent,
-    ) -> Result<bool>;
+    fn pre(group: &ClassGroup<Self>, op: &mut Op<Self::Asked>, event: &ClassEvent) -> Result<bool>;
 
     /// An operation ended that the group is interested in.
     fn post(group: &ClassGroup<Self>, op: &mut Op<Self::Asked>, event: &ClassEvent);

@@ -48,11 +48,12 @@ impl Targets {
 
         Self {
             targets: op.seen_on().map(|(inode, events)| {
-                let sent = forms(events) & event.mask();
-
-                // SAFETY: It is referenced by the operation if it is not null, and the group that
-                // the event is sent to has a mark on its super block.
-                (sent != 0).then(|| Target {
+                if forms(events) & event.mask() == 0 {
+                    return None;
+                }
+                Some(Target {
+                    // SAFETY: An inode that has events of the operation is referenced by it, and
+                    // the group that is sent one of them has a mark on its super block.
                     inode: unsafe { Inode::get(inode) },
                     mask: forms(events) | ondir,
                 })
@@ -89,7 +90,12 @@ impl Targets {
 impl Ignored {
     /// Are the ignore masks still in force, of a group that was asked about `op`, so that it is not
     /// to be told the end?
-    pub(crate) fn in_force<C: Class, T>(&self, group: &ClassGroup<C>, op: &Op<T>, sent: u64) -> bool {
+    pub(crate) fn in_force<C: Class, T>(
+        &self,
+        group: &ClassGroup<C>,
+        op: &Op<T>,
+        sent: u64,
+    ) -> bool {
         op.seen_on()
             .into_iter()
             .zip(self.0)
