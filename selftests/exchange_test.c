@@ -71,12 +71,6 @@ static long do_mkdir(void *arg)
 	return mkdir("dir", 0755);
 }
 
-static long do_create(void *arg)
-{
-	(void)arg;
-	return open("late", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-}
-
 static const struct row {
 	const char *what;
 	job_fn fn;
@@ -260,53 +254,6 @@ TEST_F(exchange, name_becomes_free)
 	answer(_metadata, self->g, &create, FAN_DENY);
 	EXPECT_EQ(-EPERM, job_join(_metadata, job));
 	EXPECT_EQ(-1, access("dir", F_OK));
-}
-
-/* A lookup that was asked about is allowed, and held when it has ended. */
-static void hold_lookup(struct __test_metadata *const _metadata,
-			struct group *g, const struct event *lookup)
-{
-	ASSERT_EQ(FAN_PRE(FAN_ACCESS) | FAN_ONDIR, lookup->mask);
-	EXPECT_STREQ("late", lookup->name);
-	allow(_metadata, g, lookup);
-	wait_held(_metadata, "end");
-}
-
-/*
- * A name that was missing when it was looked up comes and goes before the
- * directory is locked. Who looks again in between would find it taken, and not
- * ask about what is created in the end.
- */
-TEST_F(exchange, name_comes_and_goes)
-{
-	struct event lookup, ev;
-	struct job *job;
-
-	mark(_metadata, self->g, FAN_MARK_ADD,
-	     FAN_ACCESS | FAN_CREATE | FAN_ONDIR, ".");
-	job = job_prepare(_metadata, do_create, NULL);
-	hold(_metadata, "end", job->pid);
-	job_go(_metadata, job);
-
-	lookup = event_next(_metadata, self->g);
-	hold_lookup(_metadata, self->g, &lookup);
-	put_file(_metadata, "late", "");
-	ASSERT_EQ(0, write_file("/proc/sys/vm/drop_caches", 0, "2"));
-	release(_metadata, "end");
-	ev = next_question(_metadata, self->g, &lookup, -ENOENT);
-
-	if (ev.mask == lookup.mask) {
-		lookup = ev;
-		hold(_metadata, "end", job->pid);
-		hold_lookup(_metadata, self->g, &lookup);
-		ASSERT_EQ(0, unlink("late"));
-		release(_metadata, "end");
-		ev = next_question(_metadata, self->g, &lookup, 0);
-	}
-	ASSERT_EQ(FAN_PRE(FAN_CREATE), ev.mask);
-	EXPECT_STREQ("late", ev.name);
-	answer(_metadata, self->g, &ev, FAN_DENY);
-	EXPECT_EQ(-EPERM, job_join(_metadata, job));
 }
 
 TEST_HARNESS_MAIN
