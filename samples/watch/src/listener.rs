@@ -13,14 +13,13 @@ use rustix::event::poll;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::error::Error;
 use std::io::Write;
+use std::mem;
 use std::time::Instant;
 use vfs_filter::Answer;
 use vfs_filter::Errno;
 use vfs_filter::Event;
-use vfs_filter::FileHandle;
 use vfs_filter::Group;
 use vfs_filter::Kind;
 use vfs_filter::Mark;
@@ -44,8 +43,8 @@ pub(crate) struct Listener<W> {
     out: W,
     /// When the PRE of each allowed operation came whose POST has not come yet.
     under_way: HashMap<u64, Instant>,
-    /// Files with an ignore mark.
-    ignored: HashSet<FileHandle<'static>>,
+    /// How many files are ignored.
+    ignored: usize,
     counts: Counts,
 }
 
@@ -57,7 +56,7 @@ impl<W: Write> Listener<W> {
             policy,
             out,
             under_way: HashMap::new(),
-            ignored: HashSet::new(),
+            ignored: 0,
             counts: Counts::default(),
         }
     }
@@ -178,18 +177,15 @@ impl<W: Write> Listener<W> {
             Err(error) if error.errno() == Some(Errno::EXIST) => self.group.mark(&mark)?,
             done => done?,
         }
-        self.ignored.insert(object.clone().into_owned());
+        self.ignored += 1;
         Ok(true)
     }
 
     /// Ignores no file any more. When it says so, whoever comes to write is asked about.
     fn checkpoint(&mut self) -> Result {
         let start = Instant::now();
-        let mut dropped = 0;
-        for object in self.ignored.drain() {
-            dropped += usize::from(unignore(&self.group, &self.tree, &object)?);
-        }
-        self.tree.sync(&self.group)?;
+        let dropped = mem::take(&mut self.ignored);
+        self.group.flush_ignored_sync(Scope::Inode)?;
         let took = start.elapsed().as_secs_f64() * 1e3;
         writeln!(
             self.out,
@@ -206,21 +202,6 @@ impl<W: Write> Listener<W> {
             "ended: {pre} PRE, {denied} denied, {post} POST, {under_way} under way"
         )?;
         Ok(())
-    }
-}
-
-/// Removes an ignore mark; says whether it was still there.
-fn unignore(group: &Group, tree: &Tree, object: &FileHandle<'_>) -> Result<bool> {
-    // The file may be gone, or evicted from memory, and its mark with it.
-    let Ok(file) = tree.open_object(object) else {
-        return Ok(false);
-    };
-    let mark = Mark::descriptor(Scope::Inode, &file)
-        .events(EVENTS)
-        .ignore();
-    match group.unmark(&mark) {
-        Err(error) if error.errno() == Some(Errno::NOENT) => Ok(false),
-        done => Ok(done.map(|()| true)?),
     }
 }
 

@@ -72,17 +72,6 @@ impl Tree {
         marks.sum()
     }
 
-    /// Waits until every change of a mark made so far is what each operation goes by.
-    ///
-    /// This asks once more for what is asked for already: the mark is sure to be there, while the
-    /// last ignore mark may have been evicted.
-    pub(crate) fn sync(&self, group: &Group) -> Result<(), Error> {
-        self.roots.first().map_or(Ok(()), |root| {
-            let mark = Mark::descriptor(self.scope, &root.anchor);
-            group.mark(&mark.events(EVENTS).sync())
-        })
-    }
-
     /// Opens the object for reading.
     pub(crate) fn open_object(&self, handle: &FileHandle<'_>) -> Result<OwnedFd, Errno> {
         self.open_handle(handle, OFlags::RDONLY | OFlags::NONBLOCK)
