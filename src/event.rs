@@ -36,7 +36,6 @@ use crate::mask::Mask;
 use crate::sys::completion::Completion;
 use crate::sys::fid::Fid;
 use crate::sys::ignore::Ignored;
-use crate::sys::op::Entry;
 use crate::sys::op::Op;
 use crate::sys::op::Place;
 use crate::sys::op::Range;
@@ -121,7 +120,7 @@ pub(crate) struct Event {
     ignored: SetOnce<Ignored>,
     outcome: SetOnce<Outcome>,
     /// The object, if the operation has made it.
-    made: SetOnce<Fid>,
+    made: SetOnce<KBox<Fid>>,
     #[pin]
     answered: Completion,
     #[pin]
@@ -141,10 +140,15 @@ impl_list_item! {
 }
 
 impl Event {
-    fn new(cookie: u64, about: About, paired: bool) -> Result<Pin<UniqueArc<Self>>> {
-        let init = pin_init!(Self {
+    /// What it is about is made in its place, which saves moving it there.
+    fn new(
+        cookie: u64,
+        about: impl FnOnce() -> Result<About>,
+        paired: bool,
+    ) -> Result<Pin<UniqueArc<Self>>> {
+        let init = try_pin_init!(Self {
             cookie,
-            about,
+            about: about()?,
             paired,
             verdict: SetOnce::new(),
             ignored: SetOnce::new(),
@@ -153,28 +157,38 @@ impl Event {
             answered <- Completion::new(),
             pre_links <- ListLinks::new(),
             post_links <- ListLinks::new(),
-        });
+        }? Error);
 
         UniqueArc::pin_init(init, GFP_KERNEL_ACCOUNT)
     }
 
     /// A question to a group, and the POST that is reserved for its answer.
     ///
-    /// Fails with `ENOMEM`.
-    pub(crate) fn ask(cookie: u64, subject: Subject) -> Result<(Pre, ReservedPost)> {
-        let made = match subject.fid {
-            Some(_) => None,
-            None => Some(Fid::reserve()?),
+    /// Fails with `ENOMEM`, or as `subject` does.
+    pub(crate) fn ask(
+        cookie: u64,
+        subject: impl FnOnce() -> Result<Subject>,
+    ) -> Result<(Pre, ReservedPost)> {
+        let event = Self::new(cookie, || subject().map(About::Operation), true)?;
+        let made = match event.subject().map(|s| &s.fid) {
+            Some(None) => Some(KBox::new(Fid::reserve()?, GFP_KERNEL_ACCOUNT)?),
+            _ => None,
         };
-        let event = Self::new(cookie, About::Operation(subject), true)?;
         let (pre, post) = ListArc::pair_from_pin_unique(event);
 
         Ok((pre, ReservedPost { post, made }))
     }
 
-    /// The end of an operation that the group was not asked about. Fails with `ENOMEM`.
-    pub(crate) fn unpaired(cookie: u64, subject: Subject, outcome: Outcome) -> Result<Post> {
-        let post = Post::from(Self::new(cookie, About::Operation(subject), false)?);
+    /// The end of an operation that the group was not asked about.
+    ///
+    /// Fails with `ENOMEM`, or as `subject` does.
+    pub(crate) fn unpaired(
+        cookie: u64,
+        subject: impl FnOnce() -> Result<Subject>,
+        outcome: Outcome,
+    ) -> Result<Post> {
+        let event = Self::new(cookie, || subject().map(About::Operation), false)?;
+        let post = Post::from(event);
 
         post.outcome.populate(outcome);
         Ok(post)
@@ -182,12 +196,16 @@ impl Event {
 
     /// The event that tells of lost ones. Fails with `ENOMEM`.
     pub(crate) fn overflow() -> Result<Post> {
-        Ok(ListArc::from(Self::new(0, About::Overflow, false)?))
+        Ok(ListArc::from(Self::new(0, || Ok(About::Overflow), false)?))
     }
 
     /// The event that answers a barrier. Fails with `ENOMEM`.
     pub(crate) fn barrier(number: u64) -> Result<Post> {
-        Ok(ListArc::from(Self::new(number, About::Barrier, false)?))
+        Ok(ListArc::from(Self::new(
+            number,
+            || Ok(About::Barrier),
+            false,
+        )?))
     }
 
     /// The operation, if it is about one.
@@ -258,43 +276,51 @@ impl Event {
         self.subject().map(|s| &s.pid)
     }
 
-    /// What user space reads as the PRE event. A pidfd is added by the caller.
-    pub(crate) fn pre_fields(&self) -> wire::Fields<'_> {
-        let range = self.subject().and_then(|s| s.range);
+    /// The object and its place, as far as user space is told of them now.
+    fn objects(&self, is_pre: bool) -> wire::Objects<'_> {
+        let Some(s) = self.subject() else {
+            return wire::Objects::default();
+        };
+        let made = if is_pre { None } else { self.made.as_ref() };
 
-        self.fields(Mask::pre_only, 0, 0, range)
+        wire::Objects {
+            place: Some(&s.place),
+            fid: s.fid.as_ref().or(made.map(|fid| &**fid)),
+        }
     }
 
-    /// What user space reads as the POST event, or as one that is not about an operation.
-    pub(crate) fn post_fields(&self) -> wire::Fields<'_> {
-        let outcome = self.outcome.copy();
-        let flags = if self.is_limited() {
+    fn range(&self, is_pre: bool) -> Option<Range> {
+        if is_pre {
+            self.subject()?.range
+        } else {
+            self.outcome.as_ref()?.range
+        }
+    }
+
+    /// Bytes of the event as user space reads it, with or without a pidfd.
+    pub(crate) fn len(&self, is_pre: bool, has_pidfd: bool) -> usize {
+        wire::len(
+            self.objects(is_pre),
+            self.range(is_pre).is_some(),
+            has_pidfd,
+        )
+    }
+
+    /// What user space reads as the PRE event, or else as the POST event, or as one that is not about
+    /// an operation.
+    pub(crate) fn fields(&self, is_pre: bool, pidfd: Option<i32>) -> wire::Fields<'_> {
+        let s = self.subject();
+        let form = if is_pre {
+            Mask::pre_only
+        } else {
+            Mask::post_only
+        };
+        let unpaired = if !is_pre && self.is_limited() {
             bindings::FAN_OP_UNPAIRED
         } else {
             0
         };
-
-        let fields = self.fields(
-            Mask::post_only,
-            flags,
-            outcome.map_or(0, |o| o.result),
-            outcome.and_then(|o| o.range),
-        );
-
-        wire::Fields {
-            fid: fields.fid.or(self.made.as_ref()),
-            ..fields
-        }
-    }
-
-    fn fields(
-        &self,
-        form: impl FnOnce(Mask) -> Mask,
-        flags: u32,
-        result: i64,
-        range: Option<Range>,
-    ) -> wire::Fields<'_> {
-        let s = self.subject();
+        let outcome = if is_pre { None } else { self.outcome.as_ref() };
 
         wire::Fields {
             mask: match &self.about {
@@ -303,41 +329,14 @@ impl Event {
                 About::Barrier => bindings::FAN_Q_BARRIER.into(),
             },
             pid: s.map_or(0, |s| s.pid.nr_for_current()),
-            flags: flags | s.map_or(0, |s| s.kind),
+            flags: unpaired | s.map_or(0, |s| s.kind),
             cookie: self.cookie,
-            result,
+            result: outcome.map_or(0, |o| o.result),
             fsid: s.map_or([0; 2], |s| s.fsid),
-            places: s.map_or([None, None], |s| place_records(&s.place)),
-            fid: s.and_then(|s| s.fid.as_ref()),
-            range,
-            pidfd: None,
+            objects: self.objects(is_pre),
+            range: self.range(is_pre),
+            pidfd,
         }
-    }
-}
-
-/// The records that tell where an object has its name.
-fn place_records(place: &Place) -> [Option<wire::FidRecord<'_>>; 2] {
-    fn at(kind: u32, entry: &Entry) -> Option<wire::FidRecord<'_>> {
-        Some(wire::FidRecord {
-            kind,
-            fid: &entry.dir,
-            name: Some(&entry.name),
-        })
-    }
-
-    match place {
-        Place::Nowhere => [None, None],
-        Place::Dir(fid) => {
-            let kind = bindings::FAN_EVENT_INFO_TYPE_DFID;
-            let name = None;
-
-            [Some(wire::FidRecord { kind, fid, name }), None]
-        }
-        Place::At(entry) => [at(bindings::FAN_EVENT_INFO_TYPE_DFID_NAME, entry), None],
-        Place::Moved { from, to } => [
-            at(bindings::FAN_EVENT_INFO_TYPE_OLD_DFID_NAME, from),
-            at(bindings::FAN_EVENT_INFO_TYPE_NEW_DFID_NAME, to),
-        ],
     }
 }
 
@@ -346,7 +345,7 @@ fn place_records(place: &Place) -> [Option<wire::FidRecord<'_>>; 2] {
 pub(crate) struct ReservedPost {
     post: Post,
     /// Room for the handle of an object that was not there at PRE.
-    made: Option<Fid>,
+    made: Option<KBox<Fid>>,
 }
 
 impl ReservedPost {

@@ -17,7 +17,6 @@ use crate::sys::class::ClassGroup;
 use crate::sys::class::GroupFile;
 use crate::sys::op::Op;
 use crate::verdict::Answer;
-use crate::wire::Fields;
 use crate::wire::ANSWER_LEN;
 use kernel::bindings;
 use kernel::fs::File;
@@ -38,23 +37,14 @@ const FAN_IOC_OWN: u32 = _IO(b'F' as u32, 1);
 /// ioctl: how many bytes could be read.
 const FIONREAD: u32 = bindings::FIONREAD;
 
-/// What is read of an event, but for the number of a pidfd.
-fn fields<'a>(group: &Group, event: &'a Event, is_pre: bool) -> Fields<'a> {
-    let mut fields = if is_pre {
-        event.pre_fields()
-    } else {
-        event.post_fields()
-    };
-
-    if group.reports_pidfd() && event.is_operation() {
-        fields.pidfd = Some(bindings::FAN_NOPIDFD);
-    }
-    fields
+/// Bytes of an event as it is read.
+fn len(group: &Group, event: &Event, is_pre: bool) -> usize {
+    event.len(is_pre, group.reports_pidfd() && event.is_operation())
 }
 
 /// Copies an event to user space and gives its length.
 ///
-/// Fails with `EFAULT` or `ENOMEM`. No descriptor is left behind then.
+/// Fails with `EFAULT`. No descriptor is left behind then.
 fn copy_event(
     group: &Group,
     file: &GroupFile,
@@ -65,20 +55,15 @@ fn copy_event(
         Taken::Pre(pre) => (pre, true),
         Taken::Post(post) => (post, false),
     };
-    let mut fields = fields(group, event, is_pre);
-    let pidfd = match (fields.pidfd, event.pid()) {
-        (Some(_), Some(pid)) => Some(file.pidfd(pid)),
-        _ => None,
-    };
+    let pid = event.pid().filter(|_| group.reports_pidfd());
+    let pidfd = pid.map(|pid| file.pidfd(pid));
+    let fields = event.fields(is_pre, pidfd.as_ref().map(|pidfd| pidfd.nr()));
+    let len = fields.write_to(buf)?;
 
-    fields.pidfd = pidfd.as_ref().map(|pidfd| pidfd.nr());
-    let bytes = fields.encode()?;
-
-    buf.write_slice(&bytes)?;
     if let Some(pidfd) = pidfd {
         pidfd.install();
     }
-    Ok(bytes.len())
+    Ok(len)
 }
 
 /// Reads one event and gives its length, or 0 if there is none and `wait` is false.
@@ -89,7 +74,7 @@ fn read_one(
     buf: &mut UserSliceWriter,
 ) -> Result<usize> {
     let room = buf.len();
-    let fits = |event: &Event, is_pre| fields(group, event, is_pre).len() <= room;
+    let fits = |event: &Event, is_pre| len(group, event, is_pre) <= room;
     let Some(taken) = group.take(wait, fits)? else {
         return Ok(0);
     };
@@ -166,7 +151,7 @@ impl Class for Filter {
     /// Reads as many events as there are and fit. Waits for the first one only.
     ///
     /// Fails with `EINVAL` if the first does not fit, `EAGAIN` if there is none and the file is
-    /// nonblocking, `EFAULT`, `ENOMEM`; in each case nothing is lost.
+    /// nonblocking, `EFAULT`; in each case nothing is lost.
     fn read(
         group: ArcBorrow<'_, Group>,
         file: &GroupFile,
@@ -215,7 +200,7 @@ impl Class for Filter {
     fn ioctl(group: ArcBorrow<'_, Group>, cmd: u32, arg: usize) -> Result<isize> {
         match cmd {
             FIONREAD => {
-                let len = group.bytes(|event, is_pre| fields(&group, event, is_pre).len());
+                let len = group.bytes(|event, is_pre| len(&group, event, is_pre));
                 let len = i32::try_from(len).unwrap_or(i32::MAX);
                 let arg = UserPtr::from_addr(arg);
 

@@ -33,21 +33,41 @@ struct Record {
     post: Option<ReservedPost>,
 }
 
-/// The groups that an operation asked, in that order.
+/// The groups that an operation asked, in that order. Most often that is one.
 pub(crate) struct Asked {
-    records: KVec<Record>,
+    first: Option<Record>,
+    others: KVec<Record>,
 }
 
 impl Asked {
     fn new() -> Self {
         Self {
-            records: KVec::new(),
+            first: None,
+            others: KVec::new(),
         }
     }
 
+    fn push(&mut self, record: Record) -> Result {
+        if self.first.is_none() {
+            self.first = Some(record);
+        } else {
+            self.others.push(record, GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(())
+    }
+
+    fn pop(&mut self) {
+        if self.others.pop().is_none() {
+            self.first = None;
+        }
+    }
+
+    fn last_mut(&mut self) -> Option<&mut Record> {
+        self.others.last_mut().or(self.first.as_mut())
+    }
+
     fn contains(&self, group: &ClassGroup<Filter>) -> bool {
-        self.records
-            .iter()
+        Iterator::chain(self.first.iter(), self.others.iter())
             .any(|record| core::ptr::eq(&*record.group, group))
     }
 
@@ -55,7 +75,7 @@ impl Asked {
     ///
     /// Fails with what it denied the operation with, or `EINTR` after a fatal signal.
     pub(crate) fn wait(&mut self) -> Result {
-        let record = self.records.last_mut().ok_or(EIO)?;
+        let record = self.last_mut().ok_or(EIO)?;
         let answer = record.group.get().wait_for_answer(&record.event);
 
         // A group that denies is not told the end. One that was interrupted is.
@@ -67,7 +87,7 @@ impl Asked {
 
     /// The operation ended: tells the groups.
     pub(crate) fn end(self, op: &Op<Self>) {
-        for record in self.records {
+        for record in Iterator::chain(self.first.into_iter(), self.others) {
             let ignored = record.is_ignored(op);
             let post = record.post.filter(|_| !ignored).map(|post| post.end(op));
 
@@ -127,7 +147,7 @@ pub(crate) fn pre(
     let mask = Mask::from_raw(event.mask());
     let wanted = Mask::from_raw(event.wanted()).posts_of(op.event());
     let cookie = op.cookie();
-    let subject = subject(&group.get(), op, event, mask.with(wanted))?;
+    let subject = || subject(&group.get(), op, event, mask.with(wanted));
     let (pre, post) = Event::ask(cookie, subject)?;
     let record = Record {
         group: group.into(),
@@ -142,13 +162,13 @@ pub(crate) fn pre(
     }
     let asked = op.attached().ok_or(EIO)?;
 
-    asked.records.push(record, GFP_KERNEL_ACCOUNT)?;
+    asked.push(record)?;
     if group.get().ask(node, pre) {
         return Ok(true);
     }
 
     // The listener is gone, and its marks are about to be.
-    asked.records.pop();
+    asked.pop();
     Ok(false)
 }
 
@@ -160,10 +180,9 @@ pub(crate) fn post(group: &ClassGroup<Filter>, op: &mut Op<Asked>, event: &Class
 
     let cookie = op.cookie();
     let group = group.get();
-    let post = subject(&group, op, event, Mask::from_raw(event.mask()))
-        .and_then(|subject| Event::unpaired(cookie, subject, Outcome::of(op)));
+    let subject = || subject(&group, op, event, Mask::from_raw(event.mask()));
 
-    match post {
+    match Event::unpaired(cookie, subject, Outcome::of(op)) {
         Ok(post) => group.post(post),
         Err(_) => group.lose(),
     }

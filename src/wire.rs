@@ -20,9 +20,12 @@
 #![forbid(unsafe_code)]
 
 use crate::sys::fid::Fid;
+use crate::sys::op::Entry;
+use crate::sys::op::Place;
 use crate::sys::op::Range;
 use kernel::bindings;
 use kernel::prelude::*;
+use kernel::uaccess::UserSliceWriter;
 
 const METADATA_LEN: usize = size_of::<bindings::fanotify_event_metadata>();
 const OP_LEN: usize = size_of::<bindings::fanotify_event_info_op>();
@@ -35,21 +38,125 @@ const FID_LEN: usize = size_of::<bindings::fanotify_event_info_fid>() + 8;
 pub(crate) const ANSWER_LEN: usize = size_of::<bindings::fanotify_response>() + RawAnswer::INFO_LEN;
 
 /// A record with a file handle.
-pub(crate) struct FidRecord<'a> {
+struct FidRecord<'a> {
     /// `FAN_EVENT_INFO_TYPE_*`.
-    pub(crate) kind: u32,
-    pub(crate) fid: &'a Fid,
+    kind: u32,
+    fid: &'a Fid,
     /// Of an entry, where the handle is that of its directory.
-    pub(crate) name: Option<&'a [u8]>,
+    name: Option<&'a [u8]>,
 }
 
-impl FidRecord<'_> {
-    /// Bytes of the record, with the NUL of the name and the padding.
-    fn len(&self) -> usize {
-        let name = self.name.map_or(0, |name| name.len() + 1);
-
-        (FID_LEN + self.fid.bytes().len() + name).next_multiple_of(4)
+impl<'a> FidRecord<'a> {
+    fn object(fid: &'a Fid) -> Self {
+        Self {
+            kind: bindings::FAN_EVENT_INFO_TYPE_FID,
+            fid,
+            name: None,
+        }
     }
+
+    fn at(kind: u32, entry: &'a Entry) -> Self {
+        Self {
+            kind,
+            fid: &entry.dir,
+            name: Some(&entry.name),
+        }
+    }
+
+    /// Bytes of the handle and the name, which ends in NUL.
+    fn unpadded(&self) -> usize {
+        FID_LEN + self.fid.bytes().len() + self.name.map_or(0, |name| name.len() + 1)
+    }
+
+    /// Bytes of the record, with the padding.
+    fn len(&self) -> usize {
+        self.unpadded().next_multiple_of(4)
+    }
+
+    fn write_to<O: Out>(&self, w: &mut Writer<'_, O>, fsid: [i32; 2]) -> Result {
+        w.header(self.kind, self.len())?;
+        w.put(&fsid[0].to_ne_bytes())?;
+        w.put(&fsid[1].to_ne_bytes())?;
+        // CAST: A handle has no more than MAX_HANDLE_SZ bytes.
+        w.put(&(self.fid.bytes().len() as u32).to_ne_bytes())?;
+        w.put(&self.fid.kind().to_ne_bytes())?;
+        w.put(self.fid.bytes())?;
+        if let Some(name) = self.name {
+            w.put(name)?;
+            w.put(&[0])?;
+        }
+        w.put(
+            [0; 3]
+                .get(..self.len() - self.unpadded())
+                .unwrap_or_default(),
+        )
+    }
+}
+
+/// What there is to be told of the objects of an event.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Objects<'a> {
+    /// Where the object has its name, or both of its names.
+    pub(crate) place: Option<&'a Place>,
+    /// The object.
+    pub(crate) fid: Option<&'a Fid>,
+}
+
+impl Objects<'_> {
+    /// Calls `f` for all records, in their order.
+    fn for_each<E>(
+        &self,
+        mut f: impl FnMut(FidRecord<'_>) -> core::result::Result<(), E>,
+    ) -> core::result::Result<(), E> {
+        match self.place {
+            None | Some(Place::Nowhere) => {}
+            Some(Place::Dir(fid)) => f(FidRecord {
+                kind: bindings::FAN_EVENT_INFO_TYPE_DFID,
+                fid,
+                name: None,
+            })?,
+            Some(Place::At(entry)) => {
+                f(FidRecord::at(
+                    bindings::FAN_EVENT_INFO_TYPE_DFID_NAME,
+                    entry,
+                ))?;
+            }
+            Some(Place::Moved(entries)) => {
+                let [from, to] = &**entries;
+
+                f(FidRecord::at(
+                    bindings::FAN_EVENT_INFO_TYPE_OLD_DFID_NAME,
+                    from,
+                ))?;
+                f(FidRecord::at(
+                    bindings::FAN_EVENT_INFO_TYPE_NEW_DFID_NAME,
+                    to,
+                ))?;
+            }
+        }
+        self.fid.map_or(Ok(()), |fid| f(FidRecord::object(fid)))
+    }
+
+    fn len(&self) -> usize {
+        let mut len = 0;
+        let Ok(()) = self.for_each(|record| {
+            len += record.len();
+            Ok::<_, core::convert::Infallible>(())
+        });
+
+        len
+    }
+}
+
+/// Bytes of an event, all records included.
+///
+/// Handles and names have limits (`MAX_HANDLE_SZ`, `NAME_MAX`), so this is below 2 KiB.
+pub(crate) fn len(objects: Objects<'_>, has_range: bool, has_pidfd: bool) -> usize {
+    METADATA_LEN
+        + OP_LEN
+        + objects.len()
+        + if has_range { RANGE_LEN } else { 0 }
+        + if has_pidfd { PIDFD_LEN } else { 0 }
 }
 
 /// What an event says.
@@ -66,10 +173,7 @@ pub(crate) struct Fields<'a> {
     pub(crate) result: i64,
     /// Id of the file system.
     pub(crate) fsid: [i32; 2],
-    /// Where the object has its name, or both of its names.
-    pub(crate) places: [Option<FidRecord<'a>>; 2],
-    /// The object.
-    pub(crate) fid: Option<&'a Fid>,
+    pub(crate) objects: Objects<'a>,
     /// Bytes of the file.
     pub(crate) range: Option<Range>,
     /// A descriptor, `FAN_NOPIDFD` or `FAN_EPIDFD`.
@@ -77,42 +181,15 @@ pub(crate) struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// Bytes of the event, all records included.
-    ///
-    /// Handles and names have limits (`MAX_HANDLE_SZ`, `NAME_MAX`), so this is below 2 KiB.
-    pub(crate) fn len(&self) -> usize {
-        METADATA_LEN
-            + OP_LEN
-            + self.fids().map(|record| record.len()).sum::<usize>()
-            + self.range.map_or(0, |_| RANGE_LEN)
-            + self.pidfd.map_or(0, |_| PIDFD_LEN)
-    }
+    /// Writes the event as user space reads it, and gives its length. Fails as `out` does.
+    pub(crate) fn write_to(&self, out: &mut impl Out) -> Result<usize> {
+        let len = len(self.objects, self.range.is_some(), self.pidfd.is_some());
+        let mut w = Writer::new(out);
 
-    /// All records with a file handle, in their order.
-    fn fids(&self) -> impl Iterator<Item = FidRecord<'_>> {
-        let object = self.fid.map(|fid| FidRecord {
-            kind: bindings::FAN_EVENT_INFO_TYPE_FID,
-            fid,
-            name: None,
-        });
-        let places = self
-            .places
-            .iter()
-            .flatten()
-            .map(|place| FidRecord { ..*place });
-
-        Iterator::chain(places, object)
-    }
-
-    /// The event as user space reads it. Fails with `ENOMEM`.
-    pub(crate) fn encode(&self) -> Result<KVec<u8>> {
-        let mut w = Writer(KVec::with_capacity(self.len(), GFP_KERNEL)?);
-
-        self.encode_metadata(&mut w)?;
-        self.encode_op(&mut w)?;
-        for record in self.fids() {
-            self.encode_fid(&mut w, &record)?;
-        }
+        self.write_metadata(&mut w, len)?;
+        self.write_op(&mut w)?;
+        self.objects
+            .for_each(|record| record.write_to(&mut w, self.fsid))?;
         if let Some(range) = self.range {
             w.header(bindings::FAN_EVENT_INFO_TYPE_RANGE, RANGE_LEN)?;
             w.put(&0u32.to_ne_bytes())?;
@@ -123,12 +200,13 @@ impl Fields<'_> {
             w.header(bindings::FAN_EVENT_INFO_TYPE_PIDFD, PIDFD_LEN)?;
             w.put(&pidfd.to_ne_bytes())?;
         }
-        Ok(w.0)
+        w.flush()?;
+        Ok(len)
     }
 
-    fn encode_metadata(&self, w: &mut Writer) -> Result {
+    fn write_metadata<O: Out>(&self, w: &mut Writer<'_, O>, len: usize) -> Result {
         // CAST: Both lengths are below 2 KiB.
-        w.put(&(self.len() as u32).to_ne_bytes())?;
+        w.put(&(len as u32).to_ne_bytes())?;
         w.put(&[bindings::FANOTIFY_METADATA_VERSION as u8, 0])?;
         w.put(&(METADATA_LEN as u16).to_ne_bytes())?;
         w.put(&self.mask.to_ne_bytes())?;
@@ -136,47 +214,79 @@ impl Fields<'_> {
         w.put(&self.pid.to_ne_bytes())
     }
 
-    fn encode_op(&self, w: &mut Writer) -> Result {
+    fn write_op<O: Out>(&self, w: &mut Writer<'_, O>) -> Result {
         w.header(bindings::FAN_EVENT_INFO_TYPE_OP, OP_LEN)?;
         w.put(&self.flags.to_ne_bytes())?;
         w.put(&self.cookie.to_ne_bytes())?;
         w.put(&self.result.to_ne_bytes())
     }
+}
 
-    fn encode_fid(&self, w: &mut Writer, record: &FidRecord<'_>) -> Result {
-        let FidRecord { kind, fid, name } = *record;
-        let end = w.0.len() + record.len();
+/// Where an event is written to.
+pub(crate) trait Out {
+    fn write(&mut self, bytes: &[u8]) -> Result;
+}
 
-        w.header(kind, record.len())?;
-        w.put(&self.fsid[0].to_ne_bytes())?;
-        w.put(&self.fsid[1].to_ne_bytes())?;
-        // CAST: A handle has no more than MAX_HANDLE_SZ bytes.
-        w.put(&(fid.bytes().len() as u32).to_ne_bytes())?;
-        w.put(&fid.kind().to_ne_bytes())?;
-        w.put(fid.bytes())?;
-        w.put(name.unwrap_or_default())?;
-        w.pad_to(end)
+impl Out for UserSliceWriter {
+    /// Fails with `EFAULT`.
+    fn write(&mut self, bytes: &[u8]) -> Result {
+        self.write_slice(bytes)
     }
 }
 
-/// Puts bytes one after the other.
-struct Writer(KVec<u8>);
+/// Bytes that are collected before they are written: an event without a name is written at once.
+const ROOM: usize = 128;
 
-impl Writer {
+/// Puts bytes one after the other.
+struct Writer<'a, O> {
+    out: &'a mut O,
+    room: [u8; ROOM],
+    /// How much of it there is to be written.
+    used: usize,
+}
+
+impl<'a, O: Out> Writer<'a, O> {
+    fn new(out: &'a mut O) -> Self {
+        Self {
+            out,
+            room: [0; ROOM],
+            used: 0,
+        }
+    }
+
+    #[inline(always)]
     fn put(&mut self, bytes: &[u8]) -> Result {
-        Ok(self.0.extend_from_slice(bytes, GFP_KERNEL)?)
+        let end = self.used + bytes.len();
+
+        match self.room.get_mut(self.used..end) {
+            Some(to) => {
+                to.copy_from_slice(bytes);
+                self.used = end;
+                Ok(())
+            }
+            None => self.put_through(bytes),
+        }
+    }
+
+    /// There is not enough room for `bytes`.
+    #[cold]
+    fn put_through(&mut self, bytes: &[u8]) -> Result {
+        self.flush()?;
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> Result {
+        let used = core::mem::take(&mut self.used);
+
+        self.out.write(self.room.get(..used).unwrap_or_default())
     }
 
     /// Begins a record.
+    #[inline(always)]
     fn header(&mut self, kind: u32, len: usize) -> Result {
         // CAST: Types of records are below 256, and records below 1 KiB.
         self.put(&[kind as u8, 0])?;
         self.put(&(len as u16).to_ne_bytes())
-    }
-
-    /// Zeroes up to `end`, which is at most 4 bytes ahead.
-    fn pad_to(&mut self, end: usize) -> Result {
-        self.put(&[0; 4][..end.saturating_sub(self.0.len()).min(4)])
     }
 }
 
@@ -213,6 +323,19 @@ impl RawAnswer {
 mod tests {
     use super::*;
 
+    impl Out for KVec<u8> {
+        fn write(&mut self, bytes: &[u8]) -> Result {
+            Ok(self.extend_from_slice(bytes, GFP_KERNEL)?)
+        }
+    }
+
+    fn encode(fields: &Fields<'_>) -> Result<KVec<u8>> {
+        let mut bytes = KVec::new();
+
+        assert_eq!(fields.write_to(&mut bytes)?, bytes.len());
+        Ok(bytes)
+    }
+
     fn fields<'a>() -> Fields<'a> {
         Fields {
             mask: 2 << 40,
@@ -221,17 +344,36 @@ mod tests {
             cookie: 0x0102_0304_0506_0708,
             result: -28,
             fsid: [11, 12],
-            places: [None, None],
-            fid: None,
+            objects: Objects::default(),
             range: None,
             pidfd: None,
         }
     }
 
-    fn at<'a>(kind: u32, fid: &'a Fid, name: &'a [u8]) -> Option<FidRecord<'a>> {
-        let name = Some(name);
+    fn in_place(place: &Place) -> Fields<'_> {
+        let objects = Objects {
+            place: Some(place),
+            fid: None,
+        };
 
-        Some(FidRecord { kind, fid, name })
+        Fields {
+            objects,
+            ..fields()
+        }
+    }
+
+    fn entry(dir: u8, name: &[u8]) -> Result<Entry> {
+        let mut copy = KVec::new();
+
+        copy.extend_from_slice(name, GFP_KERNEL)?;
+        Ok(Entry {
+            dir: Fid::for_test(1, &[dir; 8])?,
+            name: copy,
+        })
+    }
+
+    fn at(entry: Entry) -> Result<Place> {
+        Ok(Place::At(KBox::new(entry, GFP_KERNEL)?))
     }
 
     fn u16_at(b: &[u8], at: usize) -> u16 {
@@ -261,7 +403,7 @@ mod tests {
 
     #[test]
     fn metadata_and_op_are_always_there() -> Result {
-        let b = fields().encode()?;
+        let b = encode(&fields())?;
 
         assert_eq!(b.len(), 48);
         assert_eq!(u32_at(&b, 0), 48);
@@ -280,20 +422,21 @@ mod tests {
 
     #[test]
     fn records_follow_in_order() -> Result {
-        let dir = Fid::for_test(1, &[1; 8])?;
+        let place = at(entry(1, b"name")?)?;
         let fid = Fid::for_test(2, &[2; 12])?;
         let range = Range {
             offset: 4096,
             count: 10,
         };
-        let b = Fields {
-            places: [at(2, &dir, b"name"), None],
-            fid: Some(&fid),
+        let b = encode(&Fields {
+            objects: Objects {
+                place: Some(&place),
+                fid: Some(&fid),
+            },
             range: Some(range),
             pidfd: Some(5),
             ..fields()
-        }
-        .encode()?;
+        })?;
 
         // 20 + 8 + 5, padded to 36; 20 + 12; 24; 8.
         assert_eq!(b.len(), 48 + 36 + 32 + 24 + 8);
@@ -312,17 +455,11 @@ mod tests {
 
     #[test]
     fn names_of_all_lengths_end_in_nul_and_are_padded() -> Result {
-        let dir = Fid::for_test(1, &[1; 8])?;
-
         for len in 1..=bindings::NAME_MAX as usize {
             let name = KVec::from_elem(b'x', len, GFP_KERNEL)?;
-            let f = Fields {
-                places: [at(2, &dir, &name), None],
-                ..fields()
-            };
-            let b = f.encode()?;
+            let place = at(entry(1, &name)?)?;
+            let b = encode(&in_place(&place))?;
 
-            assert_eq!(b.len(), f.len());
             assert_eq!(b.len() % 4, 0);
             assert_eq!(u32_at(&b, 0) as usize, b.len());
             assert_eq!(u16_at(&b, 50) as usize, b.len() - 48);
@@ -335,13 +472,9 @@ mod tests {
 
     #[test]
     fn a_rename_has_two_names() -> Result {
-        let from = Fid::for_test(1, &[1; 8])?;
-        let to = Fid::for_test(1, &[2; 8])?;
-        let b = Fields {
-            places: [at(10, &from, b"old"), at(12, &to, b"newer")],
-            ..fields()
-        }
-        .encode()?;
+        let entries = [entry(1, b"old")?, entry(2, b"newer")?];
+        let place = Place::Moved(KBox::new(entries, GFP_KERNEL)?);
+        let b = encode(&in_place(&place))?;
 
         // 20 + 8 + 4; 20 + 8 + 6, padded to 36.
         assert_eq!(b.len(), 48 + 32 + 36);
@@ -354,17 +487,8 @@ mod tests {
 
     #[test]
     fn an_object_without_a_name_has_a_directory() -> Result {
-        let dir = Fid::for_test(1, &[1; 8])?;
-        let record = FidRecord {
-            kind: 3,
-            fid: &dir,
-            name: None,
-        };
-        let b = Fields {
-            places: [Some(record), None],
-            ..fields()
-        }
-        .encode()?;
+        let place = Place::Dir(KBox::new(Fid::for_test(1, &[1; 8])?, GFP_KERNEL)?);
+        let b = encode(&in_place(&place))?;
 
         assert_eq!(b.len(), 48 + 28);
         assert_eq!((b[48], u16_at(&b, 50)), (3, 28));

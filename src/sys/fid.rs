@@ -10,10 +10,25 @@ use kernel::prelude::*;
 /// Most bytes that a file handle can have.
 const MAX_HANDLE_SZ: usize = bindings::MAX_HANDLE_SZ as usize;
 
+/// Most bytes of a handle that need no memory of their own. Those of ext4, xfs, btrfs and tmpfs do
+/// not.
+const MAX_INLINE: usize = 24;
+
+/// Aligned as file systems take a handle to be.
+#[repr(C, align(8))]
+struct Inline([u8; MAX_INLINE]);
+
+enum Bytes {
+    Inline(Inline),
+    Heap(KVec<u8>),
+}
+
 /// A file handle, as name_to_handle_at(2) gives it: type and bytes.
 pub(crate) struct Fid {
     kind: i32,
-    bytes: KVec<u8>,
+    /// How many of the bytes there are.
+    len: usize,
+    bytes: Bytes,
 }
 
 impl Fid {
@@ -21,7 +36,8 @@ impl Fid {
     pub(crate) fn reserve() -> Result<Self> {
         Ok(Self {
             kind: 0,
-            bytes: KVec::with_capacity(MAX_HANDLE_SZ, GFP_KERNEL_ACCOUNT)?,
+            len: 0,
+            bytes: Bytes::Heap(KVec::with_capacity(MAX_HANDLE_SZ, GFP_KERNEL_ACCOUNT)?),
         })
     }
 
@@ -33,7 +49,8 @@ impl Fid {
     pub(super) unsafe fn encode(inode: *mut bindings::inode) -> Result<Self> {
         let mut fid = Self {
             kind: 0,
-            bytes: KVec::new(),
+            len: 0,
+            bytes: Bytes::Inline(Inline([0; MAX_INLINE])),
         };
 
         // SAFETY: By the safety requirements.
@@ -50,32 +67,29 @@ impl Fid {
     ///
     /// `inode` must point to an inode that is referenced during the call.
     pub(super) unsafe fn encode_into(&mut self, inode: *mut bindings::inode) -> Result {
-        let mut dwords: c_int = 0;
+        let room = match &mut self.bytes {
+            Bytes::Inline(inline) => &mut inline.0[..],
+            Bytes::Heap(bytes) => {
+                bytes.clear();
+                bytes.extend_with(bytes.capacity().min(MAX_HANDLE_SZ), 0, GFP_KERNEL_ACCOUNT)?;
+                bytes
+            }
+        };
 
-        // SAFETY: `inode` is referenced by the safety requirements. With room for 0 words nothing
-        // is written through the null pointer, only the length that is needed is set.
-        unsafe { bindings::exportfs_encode_fid(inode, core::ptr::null_mut(), &mut dwords) };
+        // SAFETY: By the safety requirements.
+        let (kind, len) = unsafe { encode_to(inode, room) }?;
+        if let Some(kind) = kind {
+            (self.kind, self.len) = (kind, len);
+            return Ok(());
+        }
 
-        let len = usize::try_from(dwords)
-            .ok()
-            .and_then(|dwords| dwords.checked_mul(4))
-            .filter(|len| (4..=MAX_HANDLE_SZ).contains(len))
-            .ok_or(EOVERFLOW)?;
-
-        self.bytes.clear();
-        self.bytes.extend_with(len, 0, GFP_KERNEL_ACCOUNT)?;
-
-        let to = self.bytes.as_mut_ptr().cast();
-
-        // SAFETY: As above, and there is room for `dwords` words. kmalloc() aligns to at least 8.
-        let kind = unsafe { bindings::exportfs_encode_fid(inode, to, &mut dwords) };
+        let mut bytes = KVec::from_elem(0, len, GFP_KERNEL_ACCOUNT)?;
+        // SAFETY: By the safety requirements.
+        let (kind, len) = unsafe { encode_to(inode, &mut bytes) }?;
 
         // The inode cannot have changed, but the file system decides what is encoded.
-        let invalid = kind <= 0 || kind >= bindings::fid_type_FILEID_INVALID as c_int;
-        if invalid || usize::try_from(dwords) != Ok(len / 4) {
-            return Err(EOVERFLOW);
-        }
-        self.kind = kind;
+        (self.kind, self.len) = (kind.ok_or(EOVERFLOW)?, len);
+        self.bytes = Bytes::Heap(bytes);
         Ok(())
     }
 
@@ -86,7 +100,12 @@ impl Fid {
 
     /// The handle itself, `struct file_handle`'s `f_handle`; a multiple of 4 bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        let room = match &self.bytes {
+            Bytes::Inline(inline) => &inline.0[..],
+            Bytes::Heap(bytes) => bytes,
+        };
+
+        room.get(..self.len).unwrap_or_default()
     }
 
     /// A handle of given bytes, for tests.
@@ -95,6 +114,41 @@ impl Fid {
         let mut copy = KVec::new();
 
         copy.extend_from_slice(bytes, GFP_KERNEL)?;
-        Ok(Self { kind, bytes: copy })
+        Ok(Self {
+            kind,
+            len: bytes.len(),
+            bytes: Bytes::Heap(copy),
+        })
+    }
+}
+
+/// Encodes the handle of an inode, if there is enough room for it.
+///
+/// Gives its type, or `None` if there is not enough room, and its length, which is a multiple of 4.
+/// Fails with `EOVERFLOW` if the file system has none for it.
+///
+/// # Safety
+///
+/// `inode` must point to an inode that is referenced during the call.
+unsafe fn encode_to(inode: *mut bindings::inode, room: &mut [u8]) -> Result<(Option<i32>, usize)> {
+    // CAST: There is never more room than `MAX_HANDLE_SZ`.
+    let mut dwords = (room.len() / 4) as c_int;
+
+    // SAFETY: `inode` is referenced by the safety requirements. No more than `dwords` words are
+    // written, for which there is room; kmalloc() and `Inline` align it to 8 bytes.
+    let kind =
+        unsafe { bindings::exportfs_encode_fid(inode, room.as_mut_ptr().cast(), &mut dwords) };
+    let len = usize::try_from(dwords)
+        .ok()
+        .and_then(|dwords| dwords.checked_mul(4))
+        .filter(|len| (4..=MAX_HANDLE_SZ).contains(len))
+        .ok_or(EOVERFLOW)?;
+
+    if kind == bindings::fid_type_FILEID_INVALID as c_int && len > room.len() {
+        Ok((None, len))
+    } else if kind > 0 && kind < bindings::fid_type_FILEID_INVALID as c_int && len <= room.len() {
+        Ok((Some(kind), len))
+    } else {
+        Err(EOVERFLOW)
     }
 }

@@ -34,12 +34,10 @@ pub(crate) enum Place {
     /// It has none, or no one wants to know.
     Nowhere,
     /// It is made in this directory, without a name.
-    Dir(Fid),
-    At(Entry),
-    Moved {
-        from: Entry,
-        to: Entry,
-    },
+    Dir(KBox<Fid>),
+    At(KBox<Entry>),
+    /// From the first to the second.
+    Moved(KBox<[Entry; 2]>),
 }
 
 /// An operation, to which the class can attach a `T` for as long as it lasts.
@@ -225,22 +223,26 @@ impl<T> Op<T> {
         if !op.new_path.is_null() {
             // SAFETY: By the type invariant, an operation with a new path is a rename, and both of
             // its paths are directories, with a name in each, valid while it lasts.
-            let (from, to) = unsafe {
-                (
+            let entries = unsafe {
+                [
                     Self::copy_entry((*op.path).dentry, &*op.name)?,
                     Self::copy_entry((*op.new_path).dentry, &*op.new_name)?,
-                )
+                ]
             };
 
-            return Ok(Place::Moved { from, to });
+            return Ok(Place::Moved(KBox::new(entries, GFP_KERNEL_ACCOUNT)?));
         }
         if !op.name.is_null() {
             // SAFETY: By the type invariant, as above.
-            return unsafe { Self::copy_entry((*op.path).dentry, &*op.name) }.map(Place::At);
+            let entry = unsafe { Self::copy_entry((*op.path).dentry, &*op.name) }?;
+
+            return Ok(Place::At(KBox::new(entry, GFP_KERNEL_ACCOUNT)?));
         }
         if self.is_about_entry() {
             // SAFETY: By the type invariant, the path is a directory, which is referenced.
-            return unsafe { Fid::encode(bindings::d_inode((*op.path).dentry)) }.map(Place::Dir);
+            let dir = unsafe { Fid::encode(bindings::d_inode((*op.path).dentry)) }?;
+
+            return Ok(Place::Dir(KBox::new(dir, GFP_KERNEL_ACCOUNT)?));
         }
         if wanted {
             return self.current_place();
@@ -267,7 +269,7 @@ impl<T> Op<T> {
             bindings::release_dentry_name_snapshot(snapshot.as_mut_ptr());
             bindings::dput(dir);
         }
-        entry.map(Place::At)
+        Ok(Place::At(KBox::new(entry?, GFP_KERNEL_ACCOUNT)?))
     }
 
     /// # Safety
