@@ -27,6 +27,12 @@ test-debug: ## the tests under a kernel that looks for bugs (KASAN, lockdep ...)
 test-crash: ## power cuts for the change journal; CUTS=50 SNAPSHOTS=0 SEED=..., see scripts/crash-test
 	@scripts/crash-test --cuts $(or $(CUTS),50) --snapshots $(or $(SNAPSHOTS),0) $(if $(SEED),--seed $(SEED))
 
+bench: ## what the series costs, beside what there is today: docs/performance.md
+	@scripts/bench
+
+bench-check: ## a few figures of it, compared with those in bench/check.csv; part of make test
+	@scripts/run-tests bench-check
+
 check: ## format, lints, documentation, style of the patches; no virtual machine
 	@scripts/run-tests check
 
@@ -66,5 +72,5 @@ distclean: ## and the cache, which all clones share
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 16
 
-.PHONY: all demo test test-debug test-crash check models vm module headers samples kernel-tree \
+.PHONY: all demo test test-debug test-crash bench bench-check check models vm module headers samples kernel-tree \
 	export bisect rebase clean distclean help
