@@ -57,35 +57,40 @@ def grouped_bars(path, groups, series, unit, line=None):
         axes.set_ylabel(unit)
         axes.yaxis.set_major_formatter("{x:,g}")
         axes.grid(axis="y", alpha=0.3)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=4)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.24), ncols=3)
         save(plot, path)
 
 
 def sideways_bars(path, panels, unit):
-    """A panel beside the other. panels: title -> (name, value) from top to bottom."""
+    """A panel beside the other.
+
+    panels: title -> (name, value, number of the colour) from top to bottom.
+    """
     with pyplot.rc_context(STYLE):
         rows = max(len(bars) for bars in panels.values())
         plot, all_axes = pyplot.subplots(
             1, len(panels), figsize=(10, 0.8 + 0.26 * rows), squeeze=False)
         for axes, (title, bars) in zip(all_axes[0], panels.items()):
-            names = [name for name, _ in bars]
-            drawn = axes.barh(range(len(bars)), [value for _, value in bars])
-            axes.bar_label(drawn, [f"{value:,.0f}" for _, value in bars], padding=2)
+            names, values, colours = zip(*bars)
+            drawn = axes.barh(range(len(bars)), values,
+                              color=[COLOURS[colour] for colour in colours])
+            axes.bar_label(drawn, [f"{value:,.0f}" for value in values], padding=2)
             axes.set_yticks(range(len(bars)), names)
             axes.invert_yaxis()
             axes.margins(x=0.15)
+            axes.xaxis.set_major_formatter("{x:,g}")
             axes.set_xlabel(unit)
             axes.set_title(title)
         plot.tight_layout()
         save(plot, path)
 
 
-def lines(path, panels, across, unit):
-    """panels: title -> {name: [(x, y), ...]}."""
+def lines(path, panels, unit):
+    """A panel beside the other. panels: what is across -> {name: [(x, y), ...]}."""
     with pyplot.rc_context(STYLE):
         plot, all_axes = pyplot.subplots(
-            1, len(panels), figsize=(max(6, 4 * len(panels)), 3.6), squeeze=False)
-        for axes, (title, curves) in zip(all_axes[0], panels.items()):
+            1, len(panels), figsize=(max(7.5, 4 * len(panels)), 3.6), squeeze=False)
+        for axes, (across, curves) in zip(all_axes[0], panels.items()):
             for place, (name, points) in enumerate(curves.items()):
                 axes.plot([x for x, _ in points], [y for _, y in points],
                           marker=MARKERS[place % len(MARKERS)], label=name)
@@ -97,7 +102,6 @@ def lines(path, panels, across, unit):
             axes.yaxis.set_major_formatter("{x:,.12g}")
             axes.set_xlabel(across)
             axes.set_ylabel(unit)
-            axes.set_title(title)
             axes.grid(alpha=0.3)
         handles = {}
         for axes in all_axes[0]:

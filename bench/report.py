@@ -33,12 +33,13 @@ STATES = {
     "pre": "PRE",
     "post": "POST",
     "both": "PRE and POST",
-    "inotify": "inotify IN_MODIFY",
-    "notif": "FAN_MODIFY, FID",
-    "notif_name": "FAN_MODIFY, DFID_NAME",
-    "notif_ignored": "FAN_MODIFY, ignored (evictable)",
+    "inotify": "inotify",
+    "notif": "FAN_CLASS_NOTIF, FID",
+    "notif_name": "FAN_CLASS_NOTIF, DFID_NAME",
+    "notif_ignored": "FAN_CLASS_NOTIF, ignored (evictable)",
     "pre_access": "FAN_PRE_ACCESS",
     "access_perm": "FAN_ACCESS_PERM",
+    "open_perm": "FAN_OPEN_PERM",
     "bpf_lsm": "BPF LSM, ring buffer",
     "fuse": "FUSE",
     "fuse_passthrough": "FUSE passthrough",
@@ -47,11 +48,12 @@ STATES = {
     "barrier": "barrier",
     "upstream_flush": "FAN_MARK_FLUSH",
     "upstream_remove": "mark by mark",
+    "upstream_mark_add": "FAN_MARK_ADD, ignore, evictable",
 }
 
 # The peers' states, on the kernel that they exist on without the series.
 OLDER = ("inotify", "notif", "notif_name", "notif_ignored", "pre_access",
-         "access_perm", "bpf_lsm", "fuse", "fuse_passthrough")
+         "access_perm", "open_perm", "bpf_lsm", "fuse", "fuse_passthrough")
 NEWER = ("ignored", "ignored_evictable", "pre", "post", "both")
 
 # What was seen on an unpatched 7.3.4 before there was this program.
@@ -60,7 +62,7 @@ SEEN = (
     ("notif_ignored", "pwrite_1", 2314), ("inotify", "pwrite_1", 3436),
     ("notif", "pwrite_1", 4448), ("notif_name", "pwrite_1", 5564),
     ("pre_access", "pread_1", 12753), ("access_perm", "pread_1", 12926),
-    ("mark_add", "evictable_ignore", 4117),
+    ("upstream_mark_add", "evictable_ignore", 4117),
 )
 SEEN_FLUSH = 575  # by mark
 
@@ -73,12 +75,18 @@ def name_of(state):
 
 
 def amount(value):
-    """A figure as it is read: fractions only where they are much of it."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
+    """A figure as it is read: four digits at least, and no fraction that is 0."""
+    if value >= 1e7:
+        return f"{value / 1e6:,.1f} M"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.1f}".removesuffix(".0")
 
 
-def percent(value, base):
-    return f"{100 * (value / base - 1):+.1f} %"
+def change(value, base):
+    """By how much value is more than base: in per cent, or how many times as much."""
+    if value >= 2 * base:
+        return f"× {value / base:.1f}"
+    per_cent = round(100 * (value / base - 1), 1)
+    return f"{per_cent + 0.0:+.1f} %"
 
 
 def cell(figure, base=None):
@@ -86,13 +94,13 @@ def cell(figure, base=None):
         return NONE
     text = amount(figure.median) + (FLAG if figure.flagged else "")
     if base is not None and base is not figure:
-        text += f" ({percent(figure.median, base.median)})"
+        text += f" ({change(figure.median, base.median)})"
     return text
 
 
-def table(header, rows):
-    """A table whose columns are to the right, but for the first."""
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+def table(header, rows, words=1):
+    """A table whose columns are to the right, but for the first ones, of words."""
+    lines = [header, ["---"] * words + ["---:"] * (len(header) - words), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -156,6 +164,7 @@ def intro(report):
         " the highest and lowest tenth, by the median."
         f" {flagged} of {len(report.figures.all)} figures have a spread of more than"
         f" {100 * SPREAD_LIMIT:.1f} %; they have a †, and are listed at the end."
+        " M are millions."
         " The files are on ext4 with default options, on a loop device in memory.",
         "Three machines: the kernel without the series (*unpatched*), with it"
         " (*patched, no module*), and with the module inserted (*patched, module*).")
@@ -176,7 +185,8 @@ def targets(report):
     outcomes = list(judge(report.figures))
     report.add("## Targets", table(
         ["target", "limit", "measured", ""],
-        [[o.target.what, o.target.limit, o.measured, o.met] for o in outcomes]))
+        [[o.target.what, o.target.limit, o.measured, o.met] for o in outcomes],
+        words=4))
     return [o for o in outcomes if o.met == "unknown"]
 
 
@@ -241,19 +251,31 @@ def ignored(report):
                 "% more than unwatched, same kernel", line=(10, "target of pwrite_1"))
 
 
+TOUCH_OPS = ("pwrite_1", "pwrite_1_again")
+TOUCHES = (
+    ("module", "first_touch_response", "FAN_RESPONSE_IGNORE"),
+    ("module", "first_touch_mark", "mark by the event's file handle, and answer"),
+    ("module", "first_touch_mark_fd", "mark by a descriptor at hand, and answer"),
+    ("unpatched", "first_touch_upstream",
+     "FAN_PRE_ACCESS: mark by the event's descriptor, and answer"),
+)
+
+
 def first_touch(report):
     report.add("## The first touch",
                "The first write to a file in a period: the question, the answer, and the"
                " ignore mark that keeps the file quiet from then on. `FAN_RESPONSE_IGNORE`"
-               " does the last two in one step; without it a listener answers and calls"
-               " `fanotify_mark()`. 1-byte pwrite, listener included.")
-    one = report.figures.find("module", "first_touch_response", "pwrite_1")
-    two = report.figures.find("module", "first_touch_mark", "pwrite_1")
-    report.add(table(["", "instructions", "of answer and mark"], [
-        ["FAN_RESPONSE_IGNORE", cell(one),
-         f"{one.median / two.median:.2f}" if one and two else NONE],
-        ["answer and FAN_MARK_ADD", cell(two), "1"],
-    ]))
+               " does the last two in one step; without it a listener calls"
+               " `fanotify_mark()` and answers. In the first period there is no mark yet,"
+               " in those that follow one that was flushed. 1-byte pwrite, listener"
+               " included.")
+    rows = []
+    base = [report.figures.find("module", "first_touch_mark", op) for op in TOUCH_OPS]
+    for machine, state, title in TOUCHES:
+        found = [report.figures.find(machine, state, op) for op in TOUCH_OPS]
+        rows.append([title, NAMES[machine]] +
+                    [cell(figure, other) for figure, other in zip(found, base)])
+    report.add(table(["", "kernel", "first period", "those that follow"], rows, words=2))
 
 
 CHECKPOINT = ("flush", "flush_sync", "barrier")
@@ -294,7 +316,7 @@ def checkpoint(report):
                   for count in counts]
         curves[title] = [(x, figure.median) for x, figure in points if figure]
     report.plot("checkpoint", "Instructions for a checkpoint", plots.lines,
-                {"": curves}, "ignored inodes", "instructions")
+                {"ignored inodes": curves}, "instructions")
 
 
 def million_marks(report):
@@ -309,6 +331,8 @@ def million_marks(report):
             ("memory of an inode, bytes", "memory", "inode", "bytes"),
             ("add an ignore mark, instructions", "mark_add", "evictable_ignore",
              "instructions"),
+            ("the same in FAN_CLASS_NOTIF, instructions", "upstream_mark_add",
+             "evictable_ignore", "instructions"),
             ("flush 1,000,000, instructions", "flush", MANY, "instructions"),
             ("flush and sync 1,000,000, instructions", "flush_sync", MANY,
              "instructions"),
@@ -344,9 +368,10 @@ def peers(report):
                      for op, figure in found.items()])
         for op, figure in found.items():
             if figure:
-                panels[PEER_OPS[op]].append((name_of(state), figure.median))
+                panels[PEER_OPS[op]].append(
+                    (name_of(state), figure.median, int(state in OLDER)))
     header = ["", "kernel", *PEER_OPS.values()]
-    report.add(table(header, rows), "In brackets: more than unwatched on that kernel.")
+    report.add(table(header, rows, words=2), "In brackets: more than unwatched on that kernel.")
     panels = {title: bars for title, bars in panels.items() if bars}
     if panels:
         report.plot("peers", "Instructions beside peers", plots.sideways_bars,
@@ -366,6 +391,14 @@ def peers(report):
 
 
 NUMBERED = re.compile(r"(.+?)_(\d+)$")
+
+
+def place_of(where):
+    """The place of a (machine, state) in a table."""
+    machine, state = where
+    known = list(STATES)
+    return (MACHINES.index(machine),
+            known.index(state) if state in known else len(known), state)
 
 
 def scaling(report):
@@ -389,20 +422,20 @@ def scaling(report):
     panels = {}
     for (kind, unit), curves in sorted(kinds.items()):
         counts = sorted({count for points in curves.values() for count in points})
-        order = sorted(curves, key=lambda where: (MACHINES.index(where[0]), where[1]))
+        order = sorted(curves, key=place_of)
         report.add(table(
             [f"{kind}, {unit_names.get(unit, unit)}"] + [str(count) for count in counts],
             [[f"{name_of(state)}, {NAMES[machine]}"] +
              [cell(curves[machine, state].get(count)) for count in counts]
              for machine, state in order]))
-        panels[kind] = {
+        panels[f"number of {kind}"] = {
             name_of(state): [(count, figure.median) for count, figure
                              in sorted(curves[machine, state].items())]
             for machine, state in order if machine == "module"}
     panels = {kind: curves for kind, curves in panels.items() if curves}
     if panels:
         report.plot("scaling", "Scaling, by the clock", plots.lines, panels,
-                    "number", unit_names.get(unit, unit))
+                    unit_names.get(unit, unit))
 
 
 def real_work(report):
@@ -439,16 +472,16 @@ def checked(report):
         figure = report.figures.find("unpatched", state, op)
         if figure:
             rows.append([name_of(state), op, amount(before), cell(figure),
-                         percent(figure.median, before)])
+                         change(figure.median, before)])
     figure = report.figures.find("unpatched", "upstream_flush", MANY)
     if figure:
         by_mark = figure.median / int(MANY)
         rows.append(["FAN_MARK_FLUSH", "by mark", amount(SEEN_FLUSH), amount(by_mark),
-                     percent(by_mark, SEEN_FLUSH)])
+                     change(by_mark, SEEN_FLUSH)])
     report.add("## The harness, checked",
                "Figures of an unpatched 7.3.4, taken by hand before this program was"
                " there. That kernel had fewer options.",
-               table(["", "operation", "by hand", "here", "difference"], rows)
+               table(["", "operation", "by hand", "here", "difference"], rows, words=2)
                if rows else "Not measured.")
 
 
@@ -457,7 +490,7 @@ def spreads(report):
     report.add(f"## Spread above {100 * SPREAD_LIMIT:.1f} %",
                table(["kernel", "state", "operation", "median", "spread"],
                      [[NAMES[f.machine], name_of(f.state), f.op, amount(f.median),
-                       f"{100 * f.spread:.2f} %"] for f in flagged])
+                       f"{100 * f.spread:.2f} %"] for f in flagged], words=3)
                if flagged else "None.")
 
 
