@@ -25,6 +25,7 @@
 #include <fcntl.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <getopt.h>
+#include <limits.h>
 #include <pthread.h>
 #include <search.h>
 #include <stdbool.h>
@@ -175,7 +176,10 @@ static int node_lookup(fuse_ino_t parent, const char *name,
 
 /* --------------------------------- names --------------------------------- */
 
-/* To a call that has returned @result. */
+/*
+ * To a call that has returned @result. Here and below: a reply fails only when
+ * the session has ended, and then there is nobody to be told.
+ */
 static void reply(fuse_req_t req, int result)
 {
 	fuse_reply_err(req, result < 0 ? errno : 0);
@@ -191,8 +195,8 @@ static void reply_entry(fuse_req_t req, int result, fuse_ino_t parent,
 
 	if (error)
 		fuse_reply_err(req, error);
-	else if (fuse_reply_entry(req, &entry))
-		node_forget(entry.ino, 1);	/* Nobody waits for it any more. */
+	else
+		fuse_reply_entry(req, &entry);
 }
 
 static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -394,13 +398,12 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 		return reply(req, -1);
 	file->fh = fd;
 	error = backing_get(req, node_of(ino), file);
-	if (error) {
-		close(fd);
-		fuse_reply_err(req, error);
-	} else if (fuse_reply_open(req, file)) {
-		backing_put(req, node_of(ino));
-		close(fd);
+	if (!error) {
+		fuse_reply_open(req, file);
+		return;
 	}
+	close(fd);
+	fuse_reply_err(req, error);
 }
 
 static void on_create(fuse_req_t req, fuse_ino_t parent, const char *name,
@@ -419,18 +422,14 @@ static void on_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	if (error)
 		goto close;
 	error = backing_get(req, node_of(entry.ino), file);
-	if (error)
-		goto forget;
-	if (!fuse_reply_create(req, &entry, file))
+	if (!error) {
+		fuse_reply_create(req, &entry, file);
 		return;
-	req = NULL;	/* It has been answered, to nobody. */
-	backing_put(req, node_of(entry.ino));
-forget:
+	}
 	node_forget(entry.ino, 1);
 close:
 	close(fd);
-	if (req)
-		fuse_reply_err(req, error);
+	fuse_reply_err(req, error);
 }
 
 static void on_release(fuse_req_t req, fuse_ino_t ino,
@@ -498,8 +497,7 @@ static void on_opendir(fuse_req_t req, fuse_ino_t ino,
 		return;
 	}
 	file->fh = (uintptr_t)dir;
-	if (fuse_reply_open(req, file))
-		closedir(dir);
+	fuse_reply_open(req, file);
 }
 
 /* Fills @data, of @size bytes. Returns how many they are, or -1 with errno. */
