@@ -278,6 +278,7 @@ static void work(const struct state *state, const char *name)
 		drain();
 	answered = reader == ANOTHER ? *group_answered : 0;
 	steps_made = 0;
+	sampling.period = run_op->period ?: 1;
 	measure(&sampling, name, run_op->name,
 		reader == ITSELF ? run_and_read : run_op->run);
 	if (run_fd >= 0 && reader != ANOTHER)
@@ -292,7 +293,7 @@ static void work(const struct state *state, const char *name)
  * What is written back, and what the marks of the last figure have left to be
  * freed, is to be done before this one.
  */
-static void settle(void)
+static void settle(unsigned int ms)
 {
 	const int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -300,8 +301,10 @@ static void settle(void)
 		die("open the directory");
 	if (syncfs(fd))
 		die("syncfs");
-	close(fd);
-	usleep(100000);
+	if (close(fd))
+		die("close the directory");
+	if (usleep(ms * 1000))
+		die("usleep");
 }
 
 static void figure(const struct state *state, const struct op *op)
@@ -314,7 +317,7 @@ static void figure(const struct state *state, const struct op *op)
 		       op->name);
 		return;
 	}
-	settle();
+	settle(100);
 	run_op = op;
 	run_fd = watch(state, op);
 	if (state && state->reader == ANOTHER)
@@ -379,8 +382,8 @@ static void usage(FILE *out)
 		"  --label NAME     no state: run the operations and print them as NAME\n"
 		"  --ops LIST       of those below; all by default\n"
 		"  --samples N      of each figure, 12 by default\n"
-		"  --batch N        steps of a sample; as many as take 20 ms by default\n"
-		"  --length MS      instead of those 20\n"
+		"  --batch N        steps of a sample, about; as many as take 8 ms by default\n"
+		"  --length MS      instead of those 8\n"
 		"  --unit NAME      of what is printed, instructions by default\n"
 		"\n"
 		"States:\n");
@@ -480,6 +483,9 @@ int main(int argc, char **argv)
 	if (mkdir(here, 0700) || chdir(here))
 		die("%s/%s", dir, here);
 	files_make();
+
+	/* What a machine does that was booted for this alone. */
+	settle(3000);
 	figures(state_list, op_list);
 	files_remove();
 	if (chdir("..") || rmdir(here))

@@ -103,15 +103,16 @@ typedef void (*step_fn)(void);
 struct sampling {
 	unsigned int samples;
 	unsigned long batch;		/* steps of a sample; 0: as length says */
+	unsigned long period;		/* a sample is a multiple of so many */
 	unsigned long long length;	/* nanoseconds of a sample, about */
 	const char *unit;
 };
 
 /*
- * In 20 ms there are enough ticks of the timer that one more or less does not
+ * In 8 ms there are two ticks of the timer, so that where one begins does not
  * show, and few enough instructions for an emulated machine.
  */
-#define SAMPLING_DEFAULT { .samples = 12, .length = 20000000, \
+#define SAMPLING_DEFAULT { .samples = 12, .period = 1, .length = 8000000, \
 			   .unit = "instructions" }
 
 static inline unsigned long long now_ns(void)
@@ -160,17 +161,17 @@ static inline double loop_cost(void)
 /* Warms up, and finds how many steps are a sample. */
 static inline unsigned long warm_up(const struct sampling *s, step_fn step)
 {
+	unsigned long n = s->batch ?: 16;
 	unsigned long long ns;
-	unsigned long n = 16;
 
-	if (s->batch) {
-		time_steps(step, s->batch);
-		return s->batch;
-	}
-	while ((ns = time_steps(step, n)) < s->length / 2)
+	while ((ns = time_steps(step, n)) < s->length / 2 && !s->batch)
 		n *= 2;
-	n = (double)n * s->length / ns;
-	return n ?: 1;
+	if (!s->batch)
+		n = (double)n * s->length / ns;
+
+	/* Samples that are not of whole periods would not be of the same work. */
+	n = (n + s->period - 1) / s->period * s->period;
+	return n ?: s->period;
 }
 
 static inline void print_figure(const char *state, const char *op,

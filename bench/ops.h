@@ -41,6 +41,7 @@ struct op {
 	__u64 events;		/* for fanotify; 0: it raises none */
 	__u32 inotify;		/* the same for inotify */
 	unsigned int asks;	/* how many PRE events it is, for the class */
+	unsigned long period;	/* after so many it is the same again; 0: 1 */
 	bool entry;		/* the events are those of a directory */
 	void (*setup)(void);
 	step_fn run;
@@ -243,17 +244,18 @@ static const struct op ops[] = {
 		.name = "rename", .entry = true,
 		.events = FAN_MOVED_FROM | FAN_MOVED_TO,
 		.inotify = IN_MOVED_FROM | IN_MOVED_TO, .asks = 1,
+		.period = 2,
 		.setup = make_name, .run = run_rename, .teardown = remove_name,
 	}, {
 		.name = "stat", .run = run_stat,
 	}, {
 		/* The first write to a page of a shared mapping. */
-		.name = "mmap_fault",
+		.name = "mmap_fault", .period = OPS_PAGES,
 		.setup = map_for_writing, .run = run_mmap_fault,
 		.teardown = unmap,
 	}, {
 		/* The first read, which maps OPS_AROUND pages. */
-		.name = "mmap_read_fault",
+		.name = "mmap_read_fault", .period = OPS_PAGES / OPS_AROUND,
 		.setup = map_for_reading, .run = run_mmap_read_fault,
 		.teardown = unmap,
 	},
