@@ -37,6 +37,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 
 #include "peer.h"
 
@@ -588,25 +589,58 @@ static const struct fuse_lowlevel_ops operations = {
 };
 
 /*
- * Runs the command when something is mounted, and unmounts it, with which the
- * session ends. In a process of its own, which is made before this one has
- * other limits and signals than it was given.
+ * A task that writes to a shared mapping of a FUSE file is made to wait when
+ * one hundredth of what may be dirty is. Waiting is not what is measured.
  */
-static int run_command(int mounted, const char *mountpoint, char **argv)
+static int allow_dirty_pages(const char *mountpoint)
+{
+	char name[64];
+	struct stat st;
+	FILE *limit;
+
+	if (stat(mountpoint, &st)) {
+		warn("%s", mountpoint);
+		return -1;
+	}
+	snprintf(name, sizeof(name), "/sys/class/bdi/%u:%u/strict_limit",
+		 major(st.st_dev), minor(st.st_dev));
+	limit = fopen(name, "w");
+	if (!limit || fputs("0", limit) < 0 || fclose(limit)) {
+		warn("%s", name);
+		return -1;
+	}
+	return 0;
+}
+
+/* Returns the exit status of the command, 1 if it did not run. */
+static int run_mounted(const char *mountpoint, char **argv)
 {
 	int status = -1;
 	pid_t pid;
-	char c;
 
-	if (read(mounted, &c, 1) != 1)
+	if (allow_dirty_pages(mountpoint))
 		return 1;
 	pid = command_start(argv);
 	if (pid >= 0)
 		status = command_wait(pid);
-	if (status < 0) {
+	if (status < 0)
 		warn("%s", argv[0]);
-		status = 1;
-	}
+	return status < 0 ? 1 : status;
+}
+
+/*
+ * Runs the command when something is mounted, and unmounts it whatever has
+ * happened, with which the session ends. In a process of its own, which is
+ * made before this one has other limits and signals than it was given.
+ */
+static int run_command(int mounted, const char *mountpoint, char **argv)
+{
+	int status;
+	char c;
+
+	if (read(mounted, &c, 1) != 1)
+		return 1;
+	status = run_mounted(mountpoint, argv);
 	if (!umount2(mountpoint, 0))
 		return status;
 	warn("umount %s", mountpoint);
