@@ -53,13 +53,15 @@ static const struct {
 	{ "barrier", "FAN_MARK_BARRIER, until FAN_Q_BARRIER is read" },
 	{ "upstream_flush", "FAN_MARK_FLUSH of as many marks of FAN_CLASS_NOTIF" },
 	{ "upstream_remove", "FAN_MARK_REMOVE of one of them after the other" },
+	{ "first_touch_unwatched", "the same writes with no group, to be compared with" },
 	{ "first_touch_response", "asked, and answered by FAN_RESPONSE_IGNORE" },
 	{ "first_touch_mark", "asked, an ignore mark made by the file's handle, answered" },
 	{ "first_touch_mark_fd", "the same, if a descriptor of the file is at hand" },
 	{ "first_touch_upstream", "FAN_PRE_ACCESS, the mark made by the descriptor that comes with it" },
-	{ "mark_add", "an ignore mark by descriptor, in a group of the class" },
+	{ "mark_add", "an ignore mark by name and by descriptor, in a group of the class" },
 	{ "upstream_mark_add", "the same in one of FAN_CLASS_NOTIF" },
-	{ "memory", "bytes of an inode, an ignore mark of it, and what connects them" },
+	{ "memory", "bytes of an inode, an ignore mark of it, and what connects them;\n"
+	  "                        makes 5000 files for each sample" },
 };
 
 static bool wanted(const char *state)
@@ -304,12 +306,20 @@ static struct touch_times {
 	double again;
 } *touch_times;
 
+static const char *touch_name(unsigned int i)
+{
+	static char name[] = "touch-000";
+
+	for (int digit = 8; digit >= 6; digit--, i /= 10)
+		name[digit] = '0' + i % 10;
+	return name;
+}
+
 static void touch_make(void)
 {
-	char name[16];
-
 	for (unsigned int i = 0; i < TOUCHED; i++) {
-		snprintf(name, sizeof(name), "touch-%u", i);
+		const char *name = touch_name(i);
+
 		touch_fds[i] = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		if (touch_fds[i] < 0)
 			die("open %s", name);
@@ -322,11 +332,11 @@ static void touch_make(void)
 /* To be done after the marks, or nothing would be told of these descriptors. */
 static void touch_open(void)
 {
-	char name[16];
-
 	for (unsigned int i = 0; i < TOUCHED; i++) {
-		close(touch_fds[i]);
-		snprintf(name, sizeof(name), "touch-%u", i);
+		const char *name = touch_name(i);
+
+		if (close(touch_fds[i]))
+			die("close %s", name);
 		touch_fds[i] = open(name, O_RDWR | O_CLOEXEC);
 		if (touch_fds[i] < 0)
 			die("open %s", name);
@@ -402,6 +412,8 @@ static const struct touch {
 	unsigned int flush;
 } touches[] = {
 	{
+		"first_touch_unwatched", 0, 0, NULL, 0,
+	}, {
 		"first_touch_response", CLASS, FAN_PRE(FAN_MODIFY),
 		answer_by_response, FLUSH_IGNORE,
 	}, {
@@ -417,15 +429,18 @@ static const struct touch {
 	},
 };
 
-static double touch_all(const char *state, unsigned int asked)
+/* Touches each file once; so many of them are to be asked about. */
+static double touch_all(const struct touch *t, unsigned int asked)
 {
-	const unsigned long before = *group_answered;
+	const unsigned long before = t->answer ? *group_answered : 0;
+	unsigned long answered;
 	double time;
 
 	time = (double)time_steps(touch, TOUCHED) / TOUCHED - loop_cost();
-	if (*group_answered - before != asked)
-		fail("%s: %lu of %d files were asked about, not %u", state,
-		     *group_answered - before, TOUCHED, asked);
+	answered = t->answer ? *group_answered - before : asked;
+	if (answered != asked)
+		fail("%s: %lu of %d files were asked about, not %u", t->state,
+		     answered, TOUCHED, asked);
 	return time;
 }
 
@@ -433,29 +448,34 @@ static double touch_all(const char *state, unsigned int asked)
 static void touch_work(const struct touch *t, int fd)
 {
 	touch_open();
-	touch_times->first = touch_all(t->state, TOUCHED);
-	touch_all(t->state, 0);
-	group_mark(fd, t->flush, 0, AT_FDCWD, ".");
-	touch_times->again = touch_all(t->state, TOUCHED);
-	touch_all(t->state, 0);
+	touch_times->first = touch_all(t, TOUCHED);
+	touch_all(t, 0);
+	if (t->answer)
+		group_mark(fd, t->flush, 0, AT_FDCWD, ".");
+	touch_times->again = touch_all(t, TOUCHED);
+	touch_all(t, 0);
 }
 
 /* A group of its own for each sample, so that each mark is a new one. */
 static struct touch_times touch_sample(const struct touch *t)
 {
-	const int fd = group_open(t->init);
-	pid_t worker, answerer;
+	pid_t worker, answerer = 0;
+	int fd = -1;
 
-	group_mark(fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, t->mask, AT_FDCWD,
-		   ".");
-	answerer = spawn_answerer(fd, t->answer);
+	if (t->answer) {
+		fd = group_open(t->init);
+		group_mark(fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, t->mask,
+			   AT_FDCWD, ".");
+		answerer = spawn_answerer(fd, t->answer);
+	}
 	worker = spawn();
 	if (!worker) {
 		touch_work(t, fd);
 		exit(0);
 	}
 	reap_worker(worker, answerer);
-	group_close(fd);
+	if (t->answer)
+		group_close(fd);
 	settle(200);
 	return *touch_times;
 }
@@ -502,29 +522,41 @@ static void first_touch_prepare(void)
 
 /* ---------------------------------- marks --------------------------------- */
 
-static void add_mark(void)
+static void add_by_name(void)
+{
+	group_mark(group, IGNORE, FAN_MODIFY, AT_FDCWD, touch_name(touch_next));
+	touch_next = (touch_next + 1) % TOUCHED;
+}
+
+static void add_by_fd(void)
 {
 	group_mark(group, IGNORE, FAN_MODIFY, touch_fds[touch_next], NULL);
 	touch_next = (touch_next + 1) % TOUCHED;
 }
 
 /* Each a mark of an inode that has none. */
-static void mark_add(const char *state, unsigned int init)
+static void mark_add_by(const char *state, const char *op, unsigned int init,
+			step_fn add)
 {
 	double values[MAX_SAMPLES];
 
-	if (!wanted(state))
-		return;
 	touch_next = 0;
 	for (unsigned int i = 0; i < sampling.samples; i++) {
 		group = group_open(init);
-		values[i] = (double)time_steps(add_mark, TOUCHED) / TOUCHED -
+		values[i] = (double)time_steps(add, TOUCHED) / TOUCHED -
 			    loop_cost();
 		group_close(group);
 		settle(200);
 	}
-	print_figure(state, "evictable_ignore", sampling.unit, values,
-		     sampling.samples);
+	print_figure(state, op, sampling.unit, values, sampling.samples);
+}
+
+static void mark_add(const char *state, unsigned int init)
+{
+	if (!wanted(state))
+		return;
+	mark_add_by(state, "evictable_ignore", init, add_by_name);
+	mark_add_by(state, "evictable_ignore_fd", init, add_by_fd);
 }
 
 /*
@@ -574,7 +606,7 @@ static void memory(void)
 {
 	double values[ARRAY_LEN(slabs)][MAX_SAMPLES];
 	double before[ARRAY_LEN(slabs)];
-	const unsigned long n = 10000;
+	const unsigned long n = 5000;
 
 	if (!wanted("memory"))
 		return;
