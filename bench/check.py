@@ -4,7 +4,7 @@
 
 Compares figures that were just taken with the committed ones, and writes TAP: one
 that is more than 2 % worse has failed, one more than 2 % better is remarked upon.
-With --update the committed ones are written instead. Called by scripts/bench.
+Where a call waits for a grace period the limit is wider, see LIMITS. With --update the committed ones are written instead. Called by scripts/bench.
 
 Another compiler makes other instructions of the same source, so figures taken with
 other compilers than the committed ones are shown, and not judged.
@@ -16,8 +16,11 @@ import sys
 
 from figures import SPDX, Error, number, read_tsv
 
-# Not quite 2 %, or what is just 2 % would depend on how floating point rounds.
-LIMIT = 0.02 + 1e-9
+LIMIT = 0.02
+
+# What has to be done for a grace period to end depends on what else is to be done
+# then, which is one of several things: the same kernel has several figures.
+LIMITS = {"flush_sync": 0.08, "barrier": 0.2}
 COLUMNS = ["state", "op", "unit", "median"]
 COMPILERS = "# compilers: "
 
@@ -55,12 +58,13 @@ def write_committed(path, measured, compilers):
             table.writerow([*key, number(median)])
 
 
-def compare(before, now):
+def compare(before, now, limit):
     """Whether that is good enough, and in words what has changed."""
     change = now / before - 1
-    if change > LIMIT:
+    # What is just the limit is not above, however floating point rounds.
+    if change > limit + 1e-9:
         return False, f"{100 * change:.1f} % worse than {before:,.0f}"
-    if change < -LIMIT:
+    if change < -limit - 1e-9:
         return True, (f"{-100 * change:.1f} % better than {before:,.0f}:"
                       " commit it with scripts/bench --check --update")
     return True, f"{100 * change:+.1f} %"
@@ -73,7 +77,7 @@ def judge(key, committed, measured, same_compilers):
     text = f"{state} {op}: {measured[key]:,.0f} {unit}"
     if key not in committed:
         return False, f"{text}, and none committed: scripts/bench --check --update"
-    good, change = compare(committed[key], measured[key])
+    good, change = compare(committed[key], measured[key], LIMITS.get(state, LIMIT))
     if not same_compilers:
         return True, f"{text}, {change} # SKIP other compilers"
     return good, f"{text}, {change}"

@@ -137,6 +137,11 @@ class Check(unittest.TestCase):
             self.assertEqual(result, good, now)
             self.assertIn(text, out)
 
+    def test_what_waits_has_a_wider_limit(self):
+        key = ("flush_sync", "10", "instructions")
+        self.assertTrue(self.outcome({key: 1000.0}, {key: 1080.0})[0])
+        self.assertFalse(self.outcome({key: 1000.0}, {key: 1081.0})[0])
+
     def test_figures_that_come_and_go(self):
         self.assertFalse(self.outcome({self.KEY: 1000.0}, {})[0])
         self.assertFalse(self.outcome({}, {self.KEY: 1000.0})[0])
