@@ -92,20 +92,25 @@ static long long cpu_ns(void)
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
+static long long once_ns(struct __test_metadata *const _metadata,
+			 struct group *g, unsigned int flags)
+{
+	const long long start = cpu_ns();
+
+	ASSERT_EQ(0, sys_fanotify_mark(g->fd, flags, 0, AT_FDCWD, "."));
+	return cpu_ns() - start;
+}
+
 /* The least of a few rounds, for there is more in the machine than this. */
 static long long flush_ns(struct __test_metadata *const _metadata,
 			  struct group *g, unsigned int flags)
 {
-	long long best = -1;
+	long long best = once_ns(_metadata, g, FLUSH | flags);
 
-	for (int i = 0; i < ROUNDS; i++) {
-		const long long start = cpu_ns();
-		long long ns;
+	for (int i = 1; i < ROUNDS; i++) {
+		const long long ns = once_ns(_metadata, g, FLUSH | flags);
 
-		ASSERT_EQ(0, sys_fanotify_mark(g->fd, FLUSH | flags, 0,
-					       AT_FDCWD, "."));
-		ns = cpu_ns() - start;
-		if (best < 0 || ns < best)
+		if (ns < best)
 			best = ns;
 	}
 	return best;
@@ -113,7 +118,7 @@ static long long flush_ns(struct __test_metadata *const _metadata,
 
 TEST_F(flush_cost, constant)
 {
-	long long few[2], many[2];
+	long long few[2], many[2], walk;
 
 	for (int sync = 0; sync < 2; sync++) {
 		const unsigned int flags = sync ? FAN_MARK_SYNC : 0;
@@ -132,14 +137,23 @@ TEST_F(flush_cost, constant)
 		many[sync] = flush_ns(_metadata, self->g, flags);
 	}
 
+	/* What takes one mark after the other. */
+	walk = once_ns(_metadata, self->g, FAN_MARK_FLUSH);
+
 	TH_LOG("flush: %lld ns with %d ignored, %lld ns with %d", few[0], FEW,
 	       many[0], self->many);
 	TH_LOG("flush and sync: %lld ns with %d ignored, %lld ns with %d",
 	       few[1], FEW, many[1], self->many);
 
-	/* One mark after the other, it would be hundreds of times as much. */
+	TH_LOG("a walk of all marks: %lld ns", walk);
+
+	/*
+	 * One mark after the other, it would be hundreds of times as much. What
+	 * the task does while it waits for a grace period is the work of others,
+	 * such as callbacks that are due; so that is compared with a walk.
+	 */
 	EXPECT_LT(many[0], 4 * few[0]);
-	EXPECT_LT(many[1], 4 * few[1]);
+	EXPECT_LT(many[1], walk / 8);
 }
 
 TEST_HARNESS_MAIN
