@@ -31,7 +31,10 @@
 			 FAN_UNLIMITED_MARKS | FAN_UNLIMITED_QUEUE)
 
 /* How many are ignored anew between two flushes of more than these. */
-#define REFILL		10000
+#define REFILL		500
+
+/* Calls of a sample where one is short: who runs meanwhile differs a little. */
+#define CALLS		16
 
 /* How many marks are added in all for one figure of those that remove them. */
 #define BUDGET		1000000
@@ -220,25 +223,38 @@ static void upstream_remove(void)
 }
 
 /*
- * Before the first sample all @count are ignored. Before each of the others
- * that @refill of them are ignored again, as they would be after a checkpoint.
+ * Before the first call all @count are ignored. Before each of the others that
+ * @refill of them are ignored again, as they would be after a checkpoint. What
+ * earlier calls have left to others takes @rest milliseconds.
  */
-static void checkpoints(const char *state, void (*work)(void),
-			unsigned long refill, unsigned int samples)
+struct checkpoint {
+	const char *state;
+	void (*work)(void);
+	unsigned long refill;
+	unsigned int samples, calls, rest;
+};
+
+static void checkpoints(const struct checkpoint *c)
 {
 	const double cost = busy_cost();
 	double values[MAX_SAMPLES];
+	bool first = true;
 	char op[32];
 
-	if (!wanted(state))
+	if (!wanted(c->state))
 		return;
-	for (unsigned int i = 0; i < samples; i++) {
-		ignore_files(group, 0, i ? refill : count);
-		settle(10);
-		values[i] = busy_time(work) - cost;
+	for (unsigned int i = 0; i < c->samples; i++) {
+		values[i] = 0;
+		for (unsigned int call = 0; call < c->calls; call++) {
+			ignore_files(group, 0, first ? count : c->refill);
+			first = false;
+			settle(c->rest);
+			values[i] += busy_time(c->work) - cost;
+		}
+		values[i] /= c->calls;
 	}
 	snprintf(op, sizeof(op), "%lu", count);
-	print_figure(state, op, sampling.unit, values, samples);
+	print_figure(c->state, op, sampling.unit, values, c->samples);
 }
 
 static bool any_wanted(const char *a, const char *b, const char *c)
@@ -249,6 +265,7 @@ static bool any_wanted(const char *a, const char *b, const char *c)
 static void checkpoints_of_class(void)
 {
 	unsigned long refill;
+	unsigned int samples = sampling.samples;
 
 	if (!any_wanted("flush", "flush_sync", "barrier"))
 		return;
@@ -259,10 +276,13 @@ static void checkpoints_of_class(void)
 		count = counts[i];
 		refill = count < REFILL ? count : REFILL;
 		make_files(count);
-		checkpoints("flush", flush, refill, sampling.samples);
-		checkpoints("flush_sync", flush_sync, refill, sampling.samples);
+		checkpoints(&(struct checkpoint) {
+			"flush", flush, refill, samples, CALLS, 5 });
+		checkpoints(&(struct checkpoint) {
+			"flush_sync", flush_sync, refill, samples, CALLS, 5 });
 		/* It drops nothing. */
-		checkpoints("barrier", barrier, 0, sampling.samples);
+		checkpoints(&(struct checkpoint) {
+			"barrier", barrier, 0, samples, CALLS, 5 });
 	}
 	group_close(group);
 }
@@ -285,8 +305,12 @@ static void checkpoints_upstream(void)
 			samples = 2;
 		if (samples > sampling.samples)
 			samples = sampling.samples;
-		checkpoints("upstream_flush", upstream_flush, count, samples);
-		checkpoints("upstream_remove", upstream_remove, count, samples);
+		checkpoints(&(struct checkpoint) {
+			"upstream_flush", upstream_flush, count, samples, 1,
+			50 });
+		checkpoints(&(struct checkpoint) {
+			"upstream_remove", upstream_remove, count, samples, 1,
+			50 });
 	}
 	group_close(group);
 }
@@ -436,6 +460,8 @@ static double touch_all(const struct touch *t, unsigned int asked)
 	unsigned long answered;
 	double time;
 
+	/* Or a file that was written in this tick would not get another time. */
+	settle(10);
 	time = (double)time_steps(touch, TOUCHED) / TOUCHED - loop_cost();
 	answered = t->answer ? *group_answered - before : asked;
 	if (answered != asked)
@@ -601,7 +627,10 @@ static const struct {
 	{ "connector", "fsnotify_inode_mark_connector" },
 };
 
-/* Files are made and ignored in as many steps as there are samples. */
+/*
+ * Files are made and ignored in as many steps as there are samples, after one
+ * that takes what is free in slabs that are there.
+ */
 static void memory(void)
 {
 	double values[ARRAY_LEN(slabs)][MAX_SAMPLES];
@@ -611,6 +640,8 @@ static void memory(void)
 	if (!wanted("memory"))
 		return;
 	group = group_open(CLASS);
+	make_files(n);
+	ignore_files(group, 0, n);
 	for (unsigned int s = 0; s < sampling.samples; s++) {
 		const unsigned long from = files_made;
 
