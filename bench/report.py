@@ -253,6 +253,7 @@ def ignored(report):
 
 TOUCH_OPS = ("pwrite_1", "pwrite_1_again")
 TOUCHES = (
+    ("module", "first_touch_unwatched", "no group"),
     ("module", "first_touch_response", "FAN_RESPONSE_IGNORE"),
     ("module", "first_touch_mark", "mark by the event's file handle, and answer"),
     ("module", "first_touch_mark_fd", "mark by a descriptor at hand, and answer"),
@@ -329,10 +330,14 @@ def million_marks(report):
             ("memory of a mark, bytes", "memory", "mark", "bytes"),
             ("memory of a connector, bytes", "memory", "connector", "bytes"),
             ("memory of an inode, bytes", "memory", "inode", "bytes"),
-            ("add an ignore mark, instructions", "mark_add", "evictable_ignore",
-             "instructions"),
+            ("add an ignore mark by name, instructions", "mark_add",
+             "evictable_ignore", "instructions"),
             ("the same in FAN_CLASS_NOTIF, instructions", "upstream_mark_add",
              "evictable_ignore", "instructions"),
+            ("add an ignore mark by descriptor, instructions", "mark_add",
+             "evictable_ignore_fd", "instructions"),
+            ("the same in FAN_CLASS_NOTIF, instructions", "upstream_mark_add",
+             "evictable_ignore_fd", "instructions"),
             ("flush 1,000,000, instructions", "flush", MANY, "instructions"),
             ("flush and sync 1,000,000, instructions", "flush_sync", MANY,
              "instructions"),

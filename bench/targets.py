@@ -11,7 +11,7 @@ from typing import Callable
 from figures import Missing
 
 OPS = ("pwrite_1", "pwrite_4k", "pread_1", "pread_4k", "open_close",
-       "create_unlink", "rename", "stat", "mmap_fault")
+       "create_unlink", "rename", "stat", "mmap_fault", "mmap_read_fault")
 
 FEW, MANY = "10", "1000000"
 
