@@ -67,7 +67,7 @@ def compare(before, now, limit):
     if change < -limit - 1e-9:
         return True, (f"{-100 * change:.1f} % better than {before:,.0f}:"
                       " commit it with scripts/bench --check --update")
-    return True, f"{100 * change:+.1f} %"
+    return True, f"{round(100 * change, 1) + 0.0:+.1f} %"
 
 
 def judge(key, committed, measured, same_compilers):
