@@ -34,9 +34,9 @@
 
 #include "wrappers.h"
 
-/* For a debug kernel on an emulated machine. */
+/* For a debug kernel on an emulated machine that has one CPU of its host. */
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT	300
+#define TEST_TIMEOUT_DEFAULT	900
 #ifndef TIMEOUT_MS
 #define TIMEOUT_MS		60000
 #endif
