@@ -4,7 +4,8 @@
 
 Compares figures that were just taken with the committed ones, and writes TAP: one
 that is more than 2 % worse has failed, one more than 2 % better is remarked upon.
-Where a call waits for a grace period the limit is wider, see LIMITS. With --update the committed ones are written instead. Called by scripts/bench.
+Where a call waits for a grace period the limit is wider, see LIMITS. With --update
+the committed ones are written instead. Called by scripts/bench.
 
 Another compiler makes other instructions of the same source, so figures taken with
 other compilers than the committed ones are shown, and not judged.

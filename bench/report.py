@@ -48,6 +48,8 @@ STATES = {
     "barrier": "barrier",
     "upstream_flush": "FAN_MARK_FLUSH",
     "upstream_remove": "mark by mark",
+    "journal_off": "no journal",
+    "journal_on": "journal",
     "upstream_mark_add": "FAN_MARK_ADD, ignore, evictable",
 }
 
@@ -376,7 +378,8 @@ def peers(report):
                 panels[PEER_OPS[op]].append(
                     (name_of(state), figure.median, int(state in OLDER)))
     header = ["", "kernel", *PEER_OPS.values()]
-    report.add(table(header, rows, words=2), "In brackets: more than unwatched on that kernel.")
+    report.add(table(header, rows, words=2),
+               "In brackets: more than unwatched on that kernel.")
     panels = {title: bars for title, bars in panels.items() if bars}
     if panels:
         report.plot("peers", "Instructions beside peers", plots.sideways_bars,
@@ -413,7 +416,8 @@ def scaling(report):
                " taken on"
                f" ({report.about.get('wall clock', 'unknown')}), and only the order of"
                " magnitude says something: *tasks_N*, N processes that write a byte to a"
-               " file of their own and one group; *groups_N*, one process and N groups.")
+               " file of their own and one group; *groups_N*, one process and N groups, which"
+               " watch another file where the state is unwatched.")
     kinds = {}
     for figure in figures:
         match = NUMBERED.match(figure.op)
@@ -446,8 +450,10 @@ def scaling(report):
 def real_work(report):
     figures = report.figures.section("work")
     report.add("## Real work",
-               "Whole programs, in instructions of the machine from start to end:"
-               " without a listener, and with `samples/journal` recording all changes.")
+               "Whole programs and the sync of the file system after them, in"
+               " instructions: without a listener, and with `samples/journal` recording"
+               " all changes, in a period that has just begun, which is when it costs"
+               " most. What was waited is not counted.")
     if not figures:
         report.add("Not measured.")
         return
