@@ -37,12 +37,7 @@ die() {
 	exit 1
 }
 
-# Mounts are for this script, and gone with it.
-if [ -z "${WORK_MOUNTS:-}" ]; then
-	export WORK_MOUNTS=1
-	exec unshare --mount -- "$0" "$@"
-fi
-
+arguments=("$@")
 samples=3
 states=journal_off,journal_on
 ops=untar,git_status,git_checkout,compile,stress_ng,sqlite
@@ -52,7 +47,7 @@ while [[ ${1:-} = --* ]]; do
 	--states) states=$2 && shift ;;
 	--ops) ops=$2 && shift ;;
 	--help)
-		sed -n 's/^#$//; 4,/^set/s/^# \?//p' "$0"
+		sed -n '4,/^$/s/^# \?//p' "$0"
 		exit
 		;;
 	*) die "no option $1; see --help" ;;
@@ -60,6 +55,13 @@ while [[ ${1:-} = --* ]]; do
 	shift
 done
 [ $# = 2 ] || die "needs BIN_DIR and DIR; see --help"
+
+# Mounts are for this script, and gone with it.
+if [ -z "${WORK_MOUNTS:-}" ]; then
+	export WORK_MOUNTS=1
+	exec unshare --mount -- "$0" "${arguments[@]}"
+fi
+
 bin=$(cd "$1" && pwd)
 dir=$(cd "$2" && pwd)
 : "${VFS_FILTER_BUILD:=$(cd "$(dirname "$0")/.." && pwd)/build}"
@@ -245,6 +247,13 @@ sample() { # STATE OP
 	figures[$1 $2]+=${figures[$1 $2]:+ }${result[0]}
 	waited[$1 $2]+=" ${result[1]}"
 }
+
+for op in ${ops//,/ }; do
+	work_of "$op"
+done
+for state in ${states//,/ }; do
+	[[ $state = journal_o@(n|ff) ]] || die "no state $state; see --help"
+done
 
 mount -t tmpfs -o size=90% work "$memory"
 make_root
