@@ -409,17 +409,22 @@ static const struct option options[] = {
 	{ }
 };
 
-static void check_other_fs(const char *dir)
+/* It is used from within @dir, so it must not depend on where that is. */
+static void find_other_fs(const char *dir)
 {
 	struct stat here, there;
+	char *path = realpath(other_fs, NULL);
 
+	if (!path)
+		die("%s", other_fs);
 	if (stat(dir, &here))
 		die("%s", dir);
-	if (stat(other_fs, &there))
-		die("%s", other_fs);
+	if (stat(path, &there))
+		die("%s", path);
 	if (here.st_dev == there.st_dev)
 		fail("--other-fs: %s is on the file system of %s", other_fs,
 		     dir);
+	other_fs = path;
 }
 
 int main(int argc, char **argv)
@@ -475,7 +480,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (!label && (!state_list || list_has(state_list, "other_fs")))
-		check_other_fs(dir);
+		find_other_fs(dir);
 
 	if (chdir(dir))
 		die("%s", dir);
