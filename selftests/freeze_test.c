@@ -259,4 +259,28 @@ TEST_F(fsfreeze, frozen_in_flight)
 	}
 }
 
+/*
+ * No one wants to know of it when it begins: that it was not described then is
+ * made up for when someone does at its end.
+ */
+TEST_F(fsfreeze, marked_while_it_waits)
+{
+	struct event post;
+	struct job *job;
+	pid_t pid;
+
+	put_file(_metadata, "other", "as it was");
+	freeze(_metadata);
+	job = write_start(_metadata, "other", "AS");
+	pid = job->pid;
+	expect_blocked(_metadata, job);
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_SYNC, FAN_MODIFY,
+	     "other");
+	ASSERT_EQ(0, ioctl(fs_fd, FITHAW, 0));
+	EXPECT_EQ(2, job_join(_metadata, job));
+	post = expect_unpaired(_metadata, self->g, pid, 2);
+	EXPECT_EQ(0ULL, post.offset);
+	EXPECT_EQ(2ULL, post.count);
+}
+
 TEST_HARNESS_MAIN

@@ -257,4 +257,202 @@ TEST_F(inflight, new_mark)
 		  expect_unpaired(_metadata, self->g, pid, 2).cookie);
 }
 
+/*
+ * All who watch for an operation ignore it when it begins, and by the time it
+ * ends someone wants to know of it. Each is a way to come to that.
+ */
+FIXTURE(seen_late)
+{
+	struct group *g;	/* ignores the file */
+	struct group *other;	/* watches another directory */
+	struct job *job;	/* has written, and is held at the end */
+};
+
+FIXTURE_VARIANT(seen_late)
+{
+	/* Has the group know of it, if it is the one that it has to be. */
+	void (*see)(struct __test_metadata *const _metadata, struct group *g);
+	bool by_other;
+};
+
+static void remove_ignore(struct __test_metadata *const _metadata,
+			  struct group *g)
+{
+	mark(_metadata, g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV, FAN_MODIFY,
+	     "file");
+}
+
+static void drop_ignores(struct __test_metadata *const _metadata,
+			 struct group *g)
+{
+	mark(_metadata, g, FAN_MARK_FLUSH | FAN_MARK_IGNORE, 0, ".");
+}
+
+static void flush_inodes(struct __test_metadata *const _metadata,
+			 struct group *g)
+{
+	mark(_metadata, g, FAN_MARK_FLUSH, 0, ".");
+}
+
+static void mark_file(struct __test_metadata *const _metadata,
+		      struct group *g)
+{
+	mark(_metadata, g, FAN_MARK_ADD, FAN_MODIFY, "file");
+}
+
+static void mark_directory(struct __test_metadata *const _metadata,
+			   struct group *g)
+{
+	mark(_metadata, g, FAN_MARK_ADD, FAN_MODIFY | FAN_EVENT_ON_CHILD,
+	     ".");
+}
+
+static void mark_mount(struct __test_metadata *const _metadata,
+		       struct group *g)
+{
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_MODIFY, ".");
+}
+
+static void mark_file_system(struct __test_metadata *const _metadata,
+			     struct group *g)
+{
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY,
+	     ".");
+}
+
+/* Into a directory that has been watched all the time. */
+static void move_file(struct __test_metadata *const _metadata,
+		      struct group *g)
+{
+	(void)g;
+	ASSERT_EQ(0, rename("file", "watched/file"));
+	ASSERT_EQ(0, rename("watched/file", "watched/moved"));
+}
+
+FIXTURE_VARIANT_ADD(seen_late, remove_ignore) { .see = remove_ignore };
+FIXTURE_VARIANT_ADD(seen_late, drop_ignores) { .see = drop_ignores };
+FIXTURE_VARIANT_ADD(seen_late, flush_inodes) { .see = flush_inodes };
+FIXTURE_VARIANT_ADD(seen_late, mark_file) {
+	.see = mark_file,
+	.by_other = true,
+};
+
+FIXTURE_VARIANT_ADD(seen_late, mark_directory) {
+	.see = mark_directory,
+	.by_other = true,
+};
+
+FIXTURE_VARIANT_ADD(seen_late, mark_mount) {
+	.see = mark_mount,
+	.by_other = true,
+};
+
+FIXTURE_VARIANT_ADD(seen_late, mark_file_system) {
+	.see = mark_file_system,
+	.by_other = true,
+};
+
+FIXTURE_VARIANT_ADD(seen_late, move_file) {
+	.see = move_file,
+	.by_other = true,
+};
+
+FIXTURE_SETUP(seen_late)
+{
+	REQUIRE_CLASS();
+	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
+	REQUIRE_HOLDS();
+	put_file(_metadata, "file", "as it was");
+	ASSERT_EQ(0, mkdir("watched", 0700));
+	self->g = group_open(_metadata, 0);
+	self->other = group_open(_metadata, 0);
+	mark(_metadata, self->other, FAN_MARK_ADD,
+	     FAN_MODIFY | FAN_EVENT_ON_CHILD, "watched");
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY,
+	     ".");
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV,
+	     FAN_MODIFY, "file");
+	self->job = write_prepare(_metadata, "file", "AS");
+	hold(_metadata, "end", self->job->pid);
+	go_unasked(_metadata, self->g, self->job, "end");
+}
+
+FIXTURE_TEARDOWN(seen_late)
+{
+	test_end(_metadata);
+}
+
+TEST_F(seen_late, told)
+{
+	struct group *told = variant->by_other ? self->other : self->g;
+	struct group *not_told = variant->by_other ? self->g : self->other;
+	const pid_t pid = self->job->pid;
+	struct event post;
+
+	variant->see(_metadata, told);
+	release(_metadata, "end");
+	EXPECT_EQ(2, job_join(_metadata, self->job));
+	post = expect_unpaired(_metadata, told, pid, 2);
+	EXPECT_EQ(0ULL, post.offset);
+	EXPECT_EQ(2ULL, post.count);
+	expect_silence(_metadata, told);
+	expect_silence(_metadata, not_told);
+}
+
+/*
+ * A group that was the only one when an operation began, and was asked: at the
+ * end it is not the only one.
+ */
+TEST_F(inflight, no_longer_the_only_one)
+{
+	static void (*const see[])(struct __test_metadata *const _metadata,
+				   struct group *g) = {
+		mark_file, mark_mount, mark_file_system,
+		/* Last, for it takes a while to be forgotten by the file. */
+		mark_directory,
+	};
+
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+	for (size_t i = 0; i < ARRAY_SIZE(see); i++) {
+		struct group *newer = group_open(_metadata, 0);
+		struct event pre;
+		pid_t pid;
+
+		if (i) {
+			self->job = write_prepare(_metadata, "file", "AS");
+			hold(_metadata, variant->point, self->job->pid);
+		}
+		pid = self->job->pid;
+		pre = go_and_allow(_metadata, self->g, self->job,
+				   variant->point);
+		see[i](_metadata, newer);
+		release_and_join(_metadata, self->job, variant->point);
+		expect_post(_metadata, self->g, &pre, 2);
+		expect_unpaired(_metadata, newer, pid, 2);
+		group_close(newer);
+	}
+}
+
+/*
+ * A group that was the last to be asked is not any more when it answers: who
+ * has come meanwhile is asked before the operation starts.
+ */
+TEST_F(inflight, asked_late)
+{
+	struct group *newer = group_open(_metadata, 0);
+	struct event pre, pre2;
+
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+	job_go(_metadata, self->job);
+	pre = expect_pre(_metadata, self->g, self->job->pid);
+	mark(_metadata, newer, FAN_MARK_ADD, FAN_MODIFY, "file");
+	allow(_metadata, self->g, &pre);
+	pre2 = expect_pre(_metadata, newer, self->job->pid);
+	allow(_metadata, newer, &pre2);
+	wait_held(_metadata, variant->point);
+	release_and_join(_metadata, self->job, variant->point);
+	expect_post(_metadata, self->g, &pre, 2);
+	expect_post(_metadata, newer, &pre2, 2);
+}
+
 TEST_HARNESS_MAIN

@@ -66,23 +66,24 @@ fn copy_event(
     Ok(len)
 }
 
-/// Reads one event and gives its length, or 0 if there is none and `wait` is false.
+/// Reads one event. Gives its length, or 0 if there is none and `wait` is false, and tells if that
+/// was the last one.
 fn read_one(
     group: &Group,
     file: &GroupFile,
     wait: bool,
     buf: &mut UserSliceWriter,
-) -> Result<usize> {
+) -> Result<(usize, bool)> {
     let room = buf.len();
     let fits = |event: &Event, is_pre| len(group, event, is_pre) <= room;
-    let Some(taken) = group.take(wait, fits)? else {
-        return Ok(0);
+    let Some((taken, last)) = group.take(wait, fits)? else {
+        return Ok((0, true));
     };
 
     match copy_event(group, file, &taken, buf) {
         Ok(len) => {
             group.taken(taken);
-            Ok(len)
+            Ok((len, last))
         }
         Err(err) => {
             group.put_back(taken);
@@ -145,7 +146,7 @@ impl Class for Filter {
     }
 
     fn end(op: &Op<Asked>, asked: KBox<Asked>) {
-        KBox::into_inner(asked).end(op);
+        asked.end(op);
     }
 
     /// Reads as many events as there are and fit. Waits for the first one only.
@@ -163,8 +164,9 @@ impl Class for Filter {
             let wait = done == 0 && !file.nonblocking();
 
             match read_one(&group, file, wait, buf) {
-                Ok(0) => return done_or(done, EAGAIN),
-                Ok(len) => done += len,
+                Ok((0, _)) => return done_or(done, EAGAIN),
+                Ok((len, true)) => return Ok(done + len),
+                Ok((len, false)) => done += len,
                 Err(err) => return done_or(done, err),
             }
         }

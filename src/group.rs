@@ -22,13 +22,17 @@ use crate::event::Event;
 use crate::event::Post;
 use crate::event::Pre;
 use crate::mask::Mask;
+use crate::op::Asked;
 use crate::queue::Barrier;
 use crate::queue::BarrierNode;
 use crate::queue::Counts;
 use crate::queue::QuestionNode;
 use crate::queue::Queue;
+use crate::queue::Room;
 use crate::queue::Taken;
 use crate::sys::class::ClassGroup;
+use crate::sys::pid::AtomicId;
+use crate::sys::pid::Id;
 use crate::sys::pid::Pid;
 use crate::verdict::Answer;
 use crate::verdict::Verdict;
@@ -68,6 +72,8 @@ pub(crate) struct Group {
     /// The process whose operations raise no event.
     #[pin]
     owner: SpinLock<Pid>,
+    /// The same, for each operation to be compared with. Set under the lock.
+    owner_id: AtomicId,
     #[pin]
     queue: SpinLock<Queue>,
     #[pin]
@@ -78,12 +84,16 @@ impl Group {
     /// Makes a group that is owned by the current process. Fails with `ENOMEM`.
     pub(crate) fn new(flags: u32, max_events: u32) -> Result<Arc<Self>> {
         // CAST: usize has at least 32 bits.
-        let queue = Queue::new(max_events as usize, Event::overflow()?);
+        let queue = Queue::new(max_events as usize, Event::overflow()?)?;
+
+        let owner = Pid::current_process();
+        let owner_id = AtomicId::new(owner.id());
 
         Arc::pin_init(
             pin_init!(Self {
                 flags,
-                owner <- new_spinlock!(Pid::current_process(), "vfs_filter::owner"),
+                owner <- new_spinlock!(owner, "vfs_filter::owner"),
+                owner_id,
                 queue <- new_spinlock!(queue, "vfs_filter::queue"),
                 readers <- new_poll_condvar!("vfs_filter::readers"),
             }),
@@ -103,10 +113,22 @@ impl Group {
 
     /// Makes the current process the owner.
     pub(crate) fn own(&self) {
-        let old = core::mem::replace(&mut *self.owner.lock(), Pid::current_process());
+        let mut owner = self.owner.lock();
+        let old = core::mem::replace(&mut *owner, Pid::current_process());
 
+        self.owner_id.set(owner.id());
+        drop(owner);
         // Not under the lock, as it may be the last reference.
         drop(old);
+    }
+
+    /// The owner, to be compared with.
+    ///
+    /// One that has been replaced may still be given to a task that runs meanwhile, and be gone. It
+    /// is not taken for another process then: one that gets the same memory for its `struct pid`
+    /// has not read this before that.
+    pub(crate) fn owner_id(&self) -> Id {
+        self.owner_id.get()
     }
 
     /// Runs `show` with the owner, under its lock.
@@ -116,6 +138,21 @@ impl Group {
 
     pub(crate) fn counts(&self) -> Counts {
         self.queue.lock().counts()
+    }
+
+    /// Memory for a question, and for the operation if `wants_asked`. Fails with `ENOMEM`.
+    pub(crate) fn room(&self, wants_asked: bool) -> Result<(Room, Option<KBox<Asked>>)> {
+        let (room, asked) = self.queue.lock().spares(wants_asked);
+        let room = match room {
+            Some(room) => room,
+            None => Room::new(GFP_KERNEL_ACCOUNT)?,
+        };
+        let asked = match asked {
+            None if wants_asked => Some(KBox::new(Asked::new(), GFP_KERNEL_ACCOUNT)?),
+            asked => asked,
+        };
+
+        Ok((room, asked))
     }
 
     /// Asks the listener. Gives false if the group was closed: there is no one to ask.
@@ -166,24 +203,34 @@ impl Group {
         };
 
         let mut queue = self.queue.lock();
-        let question = queue.answer(answer.cookie, answer.verdict, ignored);
+        let remnant = queue.answer(answer.cookie, answer.verdict, ignored);
 
         drop(queue);
-        question.map(drop)
+        remnant.map(drop)
     }
 
-    /// An operation ended that the group was asked about: tells it, if there is a `post`.
-    pub(crate) fn end(&self, event: &Event, post: Option<Post>) {
+    /// An operation ended that the group was asked about: tells it, if there is a `post`. Keeps what
+    /// the operation had in `asked`.
+    pub(crate) fn end(&self, event: &Event, post: Option<Post>, asked: Option<KBox<Asked>>) {
         let mut queue = self.queue.lock();
         // The event before the barriers that wait for it.
-        let rejected = post.and_then(|post| queue.post(post).err());
-        let landed = queue.land(event);
+        let rejected = post.and_then(|post| {
+            let rejected = queue.post(post).err();
 
-        self.readers.notify_all();
+            self.readers.notify_all();
+            rejected
+        });
+        let landed = queue.land(event);
+        let has_barriers = queue.has_barriers();
+        let not_kept = asked.and_then(|asked| queue.keep(asked));
+
         drop(queue);
         drop(rejected);
         drop(landed);
-        self.answer_barriers();
+        drop(not_kept);
+        if has_barriers {
+            self.answer_barriers();
+        }
     }
 
     /// Sees to it that `FAN_Q_BARRIER` is sent when all operations on a super block have ended that
@@ -240,7 +287,8 @@ impl Group {
         drop(rejected);
     }
 
-    /// Takes the first event that user space is to read, see [`Queue::take`].
+    /// Takes the first event that user space is to read, see [`Queue::take`], and tells if that was
+    /// the last one.
     ///
     /// If there is none, waits for one unless `wait` is false, and gives `None` then. Fails with
     /// `ERESTARTSYS` after a signal.
@@ -248,7 +296,7 @@ impl Group {
         &self,
         wait: bool,
         fits: impl Fn(&Event, bool) -> bool,
-    ) -> Result<Option<Taken>> {
+    ) -> Result<Option<(Taken, bool)>> {
         let mut queue = self.queue.lock();
 
         loop {

@@ -15,7 +15,6 @@ use crate::group::Filter;
 use crate::group::Group;
 use crate::mask::Mask;
 use crate::queue::Question;
-use crate::queue::QuestionNode;
 use crate::sys::class::attach;
 use crate::sys::class::ClassEvent;
 use crate::sys::class::ClassGroup;
@@ -33,14 +32,15 @@ struct Record {
     post: Option<ReservedPost>,
 }
 
-/// The groups that an operation asked, in that order. Most often that is one.
+/// The groups that an operation asked, in that order. Most often that is one. When the operation has
+/// ended, the first of them keeps the memory for another one.
 pub(crate) struct Asked {
     first: Option<Record>,
     others: KVec<Record>,
 }
 
 impl Asked {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             first: None,
             others: KVec::new(),
@@ -86,12 +86,16 @@ impl Asked {
     }
 
     /// The operation ended: tells the groups.
-    pub(crate) fn end(self, op: &Op<Self>) {
-        for record in Iterator::chain(self.first.into_iter(), self.others) {
+    pub(crate) fn end(mut self: KBox<Self>, op: &Op<Self>) {
+        let first = self.first.take();
+        let others = core::mem::take(&mut self.others);
+        let mut rest = Some(self);
+
+        for record in Iterator::chain(first.into_iter(), others) {
             let ignored = record.is_ignored(op);
             let post = record.post.filter(|_| !ignored).map(|post| post.end(op));
 
-            record.group.get().end(&record.event, post);
+            record.group.get().end(&record.event, post, rest.take());
         }
     }
 }
@@ -111,8 +115,7 @@ impl Record {
 
 /// Is the group not to see this operation, or has it seen it already?
 fn is_exempt(group: &ClassGroup<Filter>, op: &mut Op<Asked>) -> bool {
-    group.get().with_owner(|owner| op.is_by(owner))
-        || op.attached().is_some_and(|asked| asked.contains(group))
+    op.is_by(group.get().owner_id()) || op.attached().is_some_and(|asked| asked.contains(group))
 }
 
 /// What a group is told of an operation. Fails with `ENOMEM`, or if there is no file handle.
@@ -155,15 +158,15 @@ pub(crate) fn pre(
         post: (wanted.post() != 0).then_some(post),
     };
     let question = Question::new(pre.clone_arc(), op, event);
-    let node = QuestionNode::new(cookie, question, GFP_KERNEL_ACCOUNT)?;
+    let (room, asked) = group.get().room(op.attached().is_none())?;
 
-    if op.attached().is_none() {
-        attach::<Filter>(op, KBox::new(Asked::new(), GFP_KERNEL_ACCOUNT)?);
+    if let Some(asked) = asked {
+        attach::<Filter>(op, asked);
     }
     let asked = op.attached().ok_or(EIO)?;
 
     asked.push(record)?;
-    if group.get().ask(node, pre) {
+    if group.get().ask(room.into_node(cookie, question), pre) {
         return Ok(true);
     }
 

@@ -3,7 +3,8 @@
 //! The events of a group: two lanes to be read, and the questions that wait for an answer.
 //!
 //! Everything here is done under the group's queue lock, a spinlock. So nothing is allocated or
-//! freed: what is taken out is given to the caller, to be dropped after unlocking.
+//! freed: what is taken out is given to the caller, to be dropped after unlocking. What can be used
+//! again, for the next question, is kept ([`Spares`]).
 //!
 //! A question is in the tree from when it is asked until it is answered or its task was killed,
 //! whichever comes first; the one who takes it out decides. In the PRE lane it is until it is read.
@@ -21,24 +22,33 @@ use crate::event;
 use crate::event::Event;
 use crate::event::Post;
 use crate::event::Pre;
+use crate::op::Asked;
 use crate::sys::class::ClassEvent;
 use crate::sys::ignore::Ignored;
 use crate::sys::ignore::Targets;
 use crate::sys::op::Op;
 use crate::verdict::Verdict;
+use kernel::alloc::kvec::PushError;
 use kernel::list::List;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::rbtree::RBTreeNode;
+use kernel::rbtree::RBTreeNodeReservation;
 use kernel::sync::Arc;
+
+/// What a question refers to. It is dropped when the queue is not locked.
+pub(crate) struct Referred {
+    event: Arc<Event>,
+    /// Where the event is to be ignored if the answer says so.
+    targets: Targets,
+}
 
 /// A question that waits for an answer; and then the operation, if that was to allow it.
 pub(crate) struct Question {
-    event: Arc<Event>,
+    /// `None` when it is taken out of the queue.
+    referred: Option<Referred>,
     /// Was it read? It cannot be answered before.
     read: bool,
-    /// Where the event is to be ignored if the answer says so.
-    targets: Targets,
     /// Super block that the operation is on, or `None` if no barrier waits for it.
     super_block: Option<usize>,
     /// Barriers that had begun when it was allowed, and do not wait for it.
@@ -48,9 +58,11 @@ pub(crate) struct Question {
 impl Question {
     pub(crate) fn new<T>(event: Arc<Event>, op: &Op<T>, sent: &ClassEvent) -> Self {
         Self {
-            event,
+            referred: Some(Referred {
+                event,
+                targets: Targets::of(op, sent),
+            }),
             read: false,
-            targets: Targets::of(op, sent),
             super_block: op.counts().then_some(op.super_block()),
             barriers: 0,
         }
@@ -59,6 +71,52 @@ impl Question {
 
 /// A question by the number of its operation.
 pub(crate) type QuestionNode = RBTreeNode<u64, Question>;
+
+/// Memory of a question.
+pub(crate) type Room = RBTreeNodeReservation<u64, Question>;
+
+/// Memory of questions that are no more, and of operations that asked them. Each group keeps a
+/// few, for to allocate and free them anew each time would be a good part of what it costs to ask.
+struct Spares {
+    rooms: KVec<Room>,
+    asked: KVec<KBox<Asked>>,
+}
+
+/// Most spares of a kind that a group has.
+const MAX_SPARES: usize = 16;
+
+impl Spares {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            rooms: KVec::with_capacity(MAX_SPARES, GFP_KERNEL_ACCOUNT)?,
+            asked: KVec::with_capacity(MAX_SPARES, GFP_KERNEL_ACCOUNT)?,
+        })
+    }
+}
+
+/// What is left of a question that was taken out, to be dropped.
+#[must_use = "to be dropped when the queue is not locked"]
+pub(crate) struct Remnant {
+    _referred: Option<Referred>,
+    _room: Option<Room>,
+}
+
+impl Remnant {
+    /// Takes the question of a number out of a tree. Its memory is kept, unless there is enough.
+    fn take(tree: &mut RBTree<u64, Question>, cookie: u64, spares: &mut Spares) -> Option<Self> {
+        let mut entry = tree.find_mut(&cookie)?;
+        let referred = entry.get_mut().referred.take();
+
+        // What is dropped here has nothing in it.
+        let room = entry.remove_node().into_reservation();
+        let rejected = spares.rooms.push_within_capacity(room).err();
+
+        Some(Self {
+            _referred: referred,
+            _room: rejected.map(|PushError(room)| room),
+        })
+    }
+}
 
 /// A barrier that is not answered.
 pub(crate) struct Barrier {
@@ -104,8 +162,8 @@ pub(crate) struct Remains {
 impl Remains {
     /// Gives all questions the same answer.
     pub(crate) fn answer_all(&self, verdict: Verdict) {
-        for question in self.questions.values() {
-            question.event.answer(verdict, None);
+        for referred in self.questions.values().filter_map(|q| q.referred.as_ref()) {
+            referred.event.answer(verdict, None);
         }
     }
 }
@@ -130,6 +188,7 @@ pub(crate) struct Queue {
     questions: RBTree<u64, Question>,
     /// Operations that the group has allowed and that have not ended, as far as they count.
     in_flight: RBTree<u64, Question>,
+    spares: Spares,
     barriers: RBTree<u64, Barrier>,
     barriers_begun: u64,
     counts: Counts,
@@ -145,13 +204,14 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// An empty queue, for at most `limit` events that are not reserved.
-    pub(crate) fn new(limit: usize, overflow: Post) -> Self {
-        Self {
+    /// An empty queue, for at most `limit` events that are not reserved. Fails with `ENOMEM`.
+    pub(crate) fn new(limit: usize, overflow: Post) -> Result<Self> {
+        Ok(Self {
             pre: List::new(),
             post: List::new(),
             questions: RBTree::new(),
             in_flight: RBTree::new(),
+            spares: Spares::new()?,
             barriers: RBTree::new(),
             barriers_begun: 0,
             counts: Counts::default(),
@@ -160,7 +220,7 @@ impl Queue {
             overflow: Some(overflow),
             lost_meanwhile: false,
             closed: false,
-        }
+        })
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -169,6 +229,24 @@ impl Queue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.pre.is_empty() && self.post.is_empty()
+    }
+
+    /// Memory for a question, if there is some; and for the operation, if that is wanted.
+    pub(crate) fn spares(&mut self, wants_asked: bool) -> (Option<Room>, Option<KBox<Asked>>) {
+        let asked = if wants_asked {
+            self.spares.asked.pop()
+        } else {
+            None
+        };
+
+        (self.spares.rooms.pop(), asked)
+    }
+
+    /// Keeps what an operation had, with nothing left in it. Gives it back if there is enough.
+    pub(crate) fn keep(&mut self, asked: KBox<Asked>) -> Option<KBox<Asked>> {
+        let rejected = self.spares.asked.push_within_capacity(asked).err();
+
+        rejected.map(|PushError(asked)| asked)
     }
 
     /// Asks. Gives both back if the queue is closed.
@@ -189,23 +267,18 @@ impl Queue {
         Ok(())
     }
 
-    fn remove_question(&mut self, cookie: u64) -> Option<QuestionNode> {
-        let node = self.questions.remove_node(&cookie)?;
-
-        self.counts.pending -= 1;
-        Some(node)
-    }
-
     /// A question that was read. Fails with `ENOENT` if there is none of this number.
-    fn question(&mut self, cookie: u64) -> Result<&mut Question> {
-        let question = self.questions.get_mut(&cookie);
+    fn question(&self, cookie: u64) -> Result<&Question> {
+        let question = self.questions.get(&cookie);
 
         question.filter(|q| q.read).ok_or(ENOENT)
     }
 
     /// Where an event is to be ignored. Fails with `ENOENT` if it cannot be answered.
-    pub(crate) fn targets(&mut self, cookie: u64) -> Result<Targets> {
-        Ok(self.question(cookie)?.targets.clone())
+    pub(crate) fn targets(&self, cookie: u64) -> Result<Targets> {
+        let referred = self.question(cookie)?.referred.as_ref();
+
+        Ok(referred.ok_or(ENOENT)?.targets.clone())
     }
 
     /// Answers a question that was read, which wakes up its task.
@@ -217,53 +290,68 @@ impl Queue {
         cookie: u64,
         verdict: Verdict,
         ignored: Option<Ignored>,
-    ) -> Result<Option<QuestionNode>> {
+    ) -> Result<Option<Remnant>> {
+        let mut entry = self.questions.find_mut(&cookie).ok_or(ENOENT)?;
+        let question = entry.get_mut();
+        let event = match &question.referred {
+            Some(referred) if question.read => &referred.event,
+            _ => return Err(ENOENT),
+        };
         let allowed = verdict == Verdict::Allow;
-        let barriers = self.barriers_begun;
-        let question = self.question(cookie)?;
-        let waited_for = question.super_block.is_some();
-        let wants_post = question.event.wants_post();
 
-        question.barriers = barriers;
-        question.event.answer(verdict, ignored);
-        self.counts.inflight += usize::from(allowed && wants_post);
+        event.answer(verdict, ignored);
+        self.counts.pending -= 1;
+        self.counts.inflight += usize::from(allowed && event.wants_post());
+        question.barriers = self.barriers_begun;
 
-        let node = self.remove_question(cookie).ok_or(ENOENT)?;
-        if allowed && waited_for {
-            Ok(self.in_flight.insert(node))
-        } else {
-            Ok(Some(node))
+        if allowed && question.super_block.is_some() {
+            // An operation asks a group once, so it is not in this tree yet.
+            self.in_flight.insert(entry.remove_node());
+            return Ok(None);
         }
+        Ok(Remnant::take(&mut self.questions, cookie, &mut self.spares))
     }
 
     /// The task of a question is killed and does not wait any more.
     ///
     /// Gives what is left of the question, or `None` if there is an answer already.
-    pub(crate) fn cancel(&mut self, cookie: u64) -> Option<QuestionNode> {
-        self.remove_question(cookie)
+    pub(crate) fn cancel(&mut self, cookie: u64) -> Option<Remnant> {
+        let remnant = Remnant::take(&mut self.questions, cookie, &mut self.spares)?;
+
+        self.counts.pending -= 1;
+        Some(remnant)
     }
 
     /// An operation ended that the group was asked about, and its POST is queued, if there is one.
     ///
     /// Gives what is left of the question.
-    pub(crate) fn land(&mut self, event: &Event) -> Option<QuestionNode> {
+    pub(crate) fn land(&mut self, event: &Event) -> Option<Remnant> {
         if event.verdict() == Some(Verdict::Allow) && event.wants_post() {
             self.counts.inflight = self.counts.inflight.saturating_sub(1);
         }
 
-        let question = self.in_flight.get(&event.cookie())?;
+        // Most often there is none, and the search below is the only one.
+        if self.has_barriers() {
+            let question = self.in_flight.get(&event.cookie())?;
 
-        for (number, barrier) in self.barriers.iter_mut() {
-            if question.super_block == Some(barrier.super_block) && *number > question.barriers {
-                barrier.operations -= 1;
+            for (number, barrier) in self.barriers.iter_mut() {
+                if question.super_block == Some(barrier.super_block) && *number > question.barriers
+                {
+                    barrier.operations -= 1;
+                }
             }
         }
-        self.in_flight.remove_node(&event.cookie())
+        Remnant::take(&mut self.in_flight, event.cookie(), &mut self.spares)
     }
 
     /// How many barriers have begun so far.
     pub(crate) fn barriers_begun(&self) -> u64 {
         self.barriers_begun
+    }
+
+    /// Are there barriers that are not answered?
+    pub(crate) fn has_barriers(&self) -> bool {
+        !self.barriers.is_empty()
     }
 
     /// Begins a barrier, the number of which is the next.
@@ -344,13 +432,13 @@ impl Queue {
         self.post.push_back(post);
     }
 
-    /// Takes the first event to be read, PRE before all others.
+    /// Takes the first event to be read, PRE before all others, and tells if that was the last one.
     ///
     /// `fits` says if there is room for it; fails with `EINVAL` and takes nothing if not.
     pub(crate) fn take(
         &mut self,
         fits: impl FnOnce(&Event, bool) -> bool,
-    ) -> Result<Option<Taken>> {
+    ) -> Result<Option<(Taken, bool)>> {
         let first_pre = self.pre.iter().next();
         let (first, is_pre) = match first_pre {
             Some(event) => (event, true),
@@ -381,7 +469,7 @@ impl Queue {
             None => return Ok(None),
         }
         self.counts.queued -= 1;
-        Ok(taken)
+        Ok(taken.map(|taken| (taken, self.counts.queued == 0)))
     }
 
     /// Puts back what could not be copied to user space.

@@ -37,6 +37,14 @@ const FID_LEN: usize = size_of::<bindings::fanotify_event_info_fid>() + 8;
 /// Length of an answer: `struct fanotify_response` and `struct fanotify_response_info_op`.
 pub(crate) const ANSWER_LEN: usize = size_of::<bindings::fanotify_response>() + RawAnswer::INFO_LEN;
 
+/// What a record begins with.
+fn header(kind: u32, len: usize) -> [u8; 4] {
+    // CAST: Types of records are below 256, and records below 1 KiB.
+    let [low, high] = (len as u16).to_ne_bytes();
+
+    [kind as u8, 0, low, high]
+}
+
 /// A record with a file handle.
 struct FidRecord<'a> {
     /// `FAN_EVENT_INFO_TYPE_*`.
@@ -74,22 +82,28 @@ impl<'a> FidRecord<'a> {
     }
 
     fn write_to<O: Out>(&self, w: &mut Writer<'_, O>, fsid: [i32; 2]) -> Result {
-        w.header(self.kind, self.len())?;
-        w.put(&fsid[0].to_ne_bytes())?;
-        w.put(&fsid[1].to_ne_bytes())?;
+        let handle = self.fid.bytes();
+        let mut b = [0; FID_LEN];
+
+        b[..4].copy_from_slice(&header(self.kind, self.len()));
+        b[4..8].copy_from_slice(&fsid[0].to_ne_bytes());
+        b[8..12].copy_from_slice(&fsid[1].to_ne_bytes());
         // CAST: A handle has no more than MAX_HANDLE_SZ bytes.
-        w.put(&(self.fid.bytes().len() as u32).to_ne_bytes())?;
-        w.put(&self.fid.kind().to_ne_bytes())?;
-        w.put(self.fid.bytes())?;
+        b[12..16].copy_from_slice(&(handle.len() as u32).to_ne_bytes());
+        b[16..].copy_from_slice(&self.fid.kind().to_ne_bytes());
+        w.put(&b)?;
+        w.put(handle)?;
         if let Some(name) = self.name {
             w.put(name)?;
             w.put(&[0])?;
         }
-        w.put(
-            [0; 3]
-                .get(..self.len() - self.unpadded())
-                .unwrap_or_default(),
-        )
+
+        let padding = [0; 3];
+
+        match self.len() - self.unpadded() {
+            0 => Ok(()),
+            len => w.put(padding.get(..len).unwrap_or_default()),
+        }
     }
 }
 
@@ -191,13 +205,15 @@ impl Fields<'_> {
         self.objects
             .for_each(|record| record.write_to(&mut w, self.fsid))?;
         if let Some(range) = self.range {
-            w.header(bindings::FAN_EVENT_INFO_TYPE_RANGE, RANGE_LEN)?;
-            w.put(&0u32.to_ne_bytes())?;
-            w.put(&range.offset.to_ne_bytes())?;
-            w.put(&range.count.to_ne_bytes())?;
+            let mut b = [0; RANGE_LEN];
+
+            b[..4].copy_from_slice(&header(bindings::FAN_EVENT_INFO_TYPE_RANGE, RANGE_LEN));
+            b[8..16].copy_from_slice(&range.offset.to_ne_bytes());
+            b[16..].copy_from_slice(&range.count.to_ne_bytes());
+            w.put(&b)?;
         }
         if let Some(pidfd) = self.pidfd {
-            w.header(bindings::FAN_EVENT_INFO_TYPE_PIDFD, PIDFD_LEN)?;
+            w.put(&header(bindings::FAN_EVENT_INFO_TYPE_PIDFD, PIDFD_LEN))?;
             w.put(&pidfd.to_ne_bytes())?;
         }
         w.flush()?;
@@ -215,7 +231,7 @@ impl Fields<'_> {
     }
 
     fn write_op<O: Out>(&self, w: &mut Writer<'_, O>) -> Result {
-        w.header(bindings::FAN_EVENT_INFO_TYPE_OP, OP_LEN)?;
+        w.put(&header(bindings::FAN_EVENT_INFO_TYPE_OP, OP_LEN))?;
         w.put(&self.flags.to_ne_bytes())?;
         w.put(&self.cookie.to_ne_bytes())?;
         w.put(&self.result.to_ne_bytes())
@@ -279,14 +295,6 @@ impl<'a, O: Out> Writer<'a, O> {
         let used = core::mem::take(&mut self.used);
 
         self.out.write(self.room.get(..used).unwrap_or_default())
-    }
-
-    /// Begins a record.
-    #[inline(always)]
-    fn header(&mut self, kind: u32, len: usize) -> Result {
-        // CAST: Types of records are below 256, and records below 1 KiB.
-        self.put(&[kind as u8, 0])?;
-        self.put(&(len as u16).to_ne_bytes())
     }
 }
 

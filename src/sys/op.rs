@@ -5,7 +5,7 @@
 //! C header: [`include/linux/fsnotify_backend.h`](srctree/include/linux/fsnotify_backend.h)
 
 use super::fid::Fid;
-use super::pid::Pid;
+use super::pid::Id;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use kernel::bindings;
@@ -100,15 +100,16 @@ impl<T> Op<T> {
     }
 
     /// Is it this process that does it? When it ends, that is not always the current one.
-    pub(crate) fn is_by(&self, process: &Pid) -> bool {
+    pub(crate) fn is_by(&self, process: Id) -> bool {
         // SAFETY: By the type invariant.
         let pid = unsafe { (*self.as_ptr()).process };
 
-        if pid.is_null() {
-            process.is_current_process()
-        } else {
-            process.is(pid)
-        }
+        process
+            == if pid.is_null() {
+                Id::of_current_process()
+            } else {
+                Id::of(pid)
+            }
     }
 
     /// Bytes that it is about, where they are known.

@@ -7,6 +7,8 @@
 use core::ptr::NonNull;
 use kernel::bindings;
 use kernel::seq_file::SeqFile;
+use kernel::sync::atomic::Atomic;
+use kernel::sync::atomic::Relaxed;
 
 /// A reference to a `struct pid`.
 ///
@@ -21,6 +23,39 @@ unsafe impl Send for Pid {}
 
 // SAFETY: What can be read through a shared reference does not change during its lifetime.
 unsafe impl Sync for Pid {}
+
+/// A `struct pid` to be compared with, which can be gone. The pointer is not followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Id(*mut bindings::pid);
+
+impl Id {
+    pub(super) fn of(pid: *mut bindings::pid) -> Self {
+        Self(pid)
+    }
+
+    /// That of the current task's process.
+    pub(super) fn of_current_process() -> Self {
+        // SAFETY: As in `Pid::current_process`. The pointer is not followed.
+        Self(unsafe { bindings::task_tgid(bindings::get_current()) })
+    }
+}
+
+/// An [`Id`] that can be read while it is set.
+pub(crate) struct AtomicId(Atomic<*mut bindings::pid>);
+
+impl AtomicId {
+    pub(crate) fn new(id: Id) -> Self {
+        Self(Atomic::new(id.0))
+    }
+
+    pub(crate) fn get(&self) -> Id {
+        Id(self.0.load(Relaxed))
+    }
+
+    pub(crate) fn set(&self, id: Id) {
+        self.0.store(id.0, Relaxed);
+    }
+}
 
 impl Pid {
     /// Takes a reference of its own.
@@ -44,17 +79,9 @@ impl Pid {
         unsafe { Self::from_raw(bindings::task_tgid(bindings::get_current())) }
     }
 
-    /// Is this the process of the current task?
-    pub(crate) fn is_current_process(&self) -> bool {
-        // SAFETY: As in `current_process`. The pointer is compared and not followed.
-        let current = unsafe { bindings::task_tgid(bindings::get_current()) };
-
-        self.0.as_ptr() == current
-    }
-
-    /// Is this the process of that `struct pid`? The pointer is not followed.
-    pub(super) fn is(&self, pid: *const bindings::pid) -> bool {
-        core::ptr::eq(self.0.as_ptr(), pid)
+    /// What tells it from all others that someone has a reference to.
+    pub(crate) fn id(&self) -> Id {
+        Id(self.0.as_ptr())
     }
 
     /// Its number in the pid namespace of the current task, or 0 if it has none there.
