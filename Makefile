@@ -30,7 +30,7 @@ test-crash: ## power cuts for the change journal; CUTS=50 SNAPSHOTS=0 SEED=..., 
 bench: ## what the series costs, beside what there is today: docs/performance.md
 	@scripts/bench
 
-bench-check: ## a few figures of it, compared with those in bench/check.csv
+bench-check: ## a few figures of it, compared with those in bench/check.csv; part of make test
 	@scripts/run-tests bench-check
 
 check: ## format, lints, documentation, style of the patches; no virtual machine

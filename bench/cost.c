@@ -153,6 +153,11 @@ static const struct state states[] = {
 		.group = true, .init = NOTIF, .mask = plain,
 		.ignore = IGNORE | FAN_MARK_EVICTABLE,
 	}, {
+		.name = "notif_other_file",
+		.what = "FAN_CLASS_NOTIF with FAN_REPORT_FID, for another file",
+		.group = true, .init = NOTIF, .mask = elsewhere,
+		.where = OTHER_FILE,
+	}, {
 		.name = "pre_access",
 		.what = "FAN_CLASS_PRE_CONTENT with FAN_PRE_ACCESS, another process answers",
 		.group = true, .init = FAN_CLASS_PRE_CONTENT,
