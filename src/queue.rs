@@ -7,14 +7,14 @@
 //! again, for the next question, is kept ([`Spares`]).
 //!
 //! A question is in the tree from when it is asked until it is answered or its task was killed,
-//! whichever comes first; the one who takes it out decides. In the PRE lane it is until it is read.
-//! A question that nobody waits for any more stays there, so that the POST with `EINTR` that
-//! follows is not the end of something that the listener has never heard of.
+//! whichever comes first and so decides ([`State`]). In the PRE lane it is until it is read. A
+//! question that nobody waits for any more stays there, so that the POST with `EINTR` that follows
+//! is not the end of something that the listener has never heard of.
 //!
-//! If the answer is to allow the operation, the question moves to the tree of operations in flight,
-//! until that ends. A barrier counts those that are there when it begins. It is answered when the
-//! last of them has ended, and the C side has said the same of operations that the group was not
-//! asked about.
+//! If the answer is to allow the operation, the question stays in the tree as one in flight, until
+//! that ends. A barrier counts those that are there when it begins. It is answered when the last of
+//! them has ended, and the C side has said the same of operations that the group was not asked
+//! about.
 
 #![forbid(unsafe_code)]
 
@@ -43,16 +43,24 @@ pub(crate) struct Referred {
     targets: Targets,
 }
 
+/// How far a question has come.
+enum State {
+    Asked,
+    /// It can be answered.
+    Read,
+    /// It was answered, and the operation has not ended. Barriers up to this one do not wait for it.
+    InFlight {
+        barriers: u64,
+    },
+}
+
 /// A question that waits for an answer; and then the operation, if that was to allow it.
 pub(crate) struct Question {
     /// `None` when it is taken out of the queue.
     referred: Option<Referred>,
-    /// Was it read? It cannot be answered before.
-    read: bool,
+    state: State,
     /// Super block that the operation is on, or `None` if no barrier waits for it.
     super_block: Option<usize>,
-    /// Barriers that had begun when it was allowed, and do not wait for it.
-    barriers: u64,
 }
 
 impl Question {
@@ -62,10 +70,13 @@ impl Question {
                 event,
                 targets: Targets::of(op, sent),
             }),
-            read: false,
+            state: State::Asked,
             super_block: op.counts().then_some(op.super_block()),
-            barriers: 0,
         }
+    }
+
+    fn is_in_flight(&self) -> bool {
+        matches!(self.state, State::InFlight { .. })
     }
 }
 
@@ -153,16 +164,16 @@ pub(crate) enum Taken {
 pub(crate) struct Remains {
     _pre: List<Event, { event::PRE }>,
     _post: List<Event, { event::POST }>,
-    /// Questions that have no answer.
     questions: RBTree<u64, Question>,
-    _in_flight: RBTree<u64, Question>,
     _barriers: RBTree<u64, Barrier>,
 }
 
 impl Remains {
-    /// Gives all questions the same answer.
+    /// Gives all questions that have no answer the same.
     pub(crate) fn answer_all(&self, verdict: Verdict) {
-        for referred in self.questions.values().filter_map(|q| q.referred.as_ref()) {
+        let questions = self.questions.values().filter(|q| !q.is_in_flight());
+
+        for referred in questions.filter_map(|q| q.referred.as_ref()) {
             referred.event.answer(verdict, None);
         }
     }
@@ -185,9 +196,8 @@ pub(crate) struct Counts {
 pub(crate) struct Queue {
     pre: List<Event, { event::PRE }>,
     post: List<Event, { event::POST }>,
+    /// With the operations that the group has allowed and that have not ended, as far as they count.
     questions: RBTree<u64, Question>,
-    /// Operations that the group has allowed and that have not ended, as far as they count.
-    in_flight: RBTree<u64, Question>,
     spares: Spares,
     barriers: RBTree<u64, Barrier>,
     barriers_begun: u64,
@@ -210,7 +220,6 @@ impl Queue {
             pre: List::new(),
             post: List::new(),
             questions: RBTree::new(),
-            in_flight: RBTree::new(),
             spares: Spares::new()?,
             barriers: RBTree::new(),
             barriers_begun: 0,
@@ -271,7 +280,9 @@ impl Queue {
     fn question(&self, cookie: u64) -> Result<&Question> {
         let question = self.questions.get(&cookie);
 
-        question.filter(|q| q.read).ok_or(ENOENT)
+        question
+            .filter(|q| matches!(q.state, State::Read))
+            .ok_or(ENOENT)
     }
 
     /// Where an event is to be ignored. Fails with `ENOENT` if it cannot be answered.
@@ -291,10 +302,9 @@ impl Queue {
         verdict: Verdict,
         ignored: Option<Ignored>,
     ) -> Result<Option<Remnant>> {
-        let mut entry = self.questions.find_mut(&cookie).ok_or(ENOENT)?;
-        let question = entry.get_mut();
-        let event = match &question.referred {
-            Some(referred) if question.read => &referred.event,
+        let question = self.questions.get_mut(&cookie).ok_or(ENOENT)?;
+        let event = match (&question.referred, &question.state) {
+            (Some(referred), State::Read) => &referred.event,
             _ => return Err(ENOENT),
         };
         let allowed = verdict == Verdict::Allow;
@@ -302,11 +312,11 @@ impl Queue {
         event.answer(verdict, ignored);
         self.counts.pending -= 1;
         self.counts.inflight += usize::from(allowed && event.wants_post());
-        question.barriers = self.barriers_begun;
 
         if allowed && question.super_block.is_some() {
-            // An operation asks a group once, so it is not in this tree yet.
-            self.in_flight.insert(entry.remove_node());
+            question.state = State::InFlight {
+                barriers: self.barriers_begun,
+            };
             return Ok(None);
         }
         Ok(Remnant::take(&mut self.questions, cookie, &mut self.spares))
@@ -316,10 +326,11 @@ impl Queue {
     ///
     /// Gives what is left of the question, or `None` if there is an answer already.
     pub(crate) fn cancel(&mut self, cookie: u64) -> Option<Remnant> {
-        let remnant = Remnant::take(&mut self.questions, cookie, &mut self.spares)?;
-
+        if self.questions.get(&cookie)?.is_in_flight() {
+            return None;
+        }
         self.counts.pending -= 1;
-        Some(remnant)
+        Remnant::take(&mut self.questions, cookie, &mut self.spares)
     }
 
     /// An operation ended that the group was asked about, and its POST is queued, if there is one.
@@ -332,16 +343,18 @@ impl Queue {
 
         // Most often there is none, and the search below is the only one.
         if self.has_barriers() {
-            let question = self.in_flight.get(&event.cookie())?;
+            let question = self.questions.get(&event.cookie())?;
+            let State::InFlight { barriers } = question.state else {
+                return None;
+            };
 
             for (number, barrier) in self.barriers.iter_mut() {
-                if question.super_block == Some(barrier.super_block) && *number > question.barriers
-                {
+                if question.super_block == Some(barrier.super_block) && *number > barriers {
                     barrier.operations -= 1;
                 }
             }
         }
-        Remnant::take(&mut self.in_flight, event.cookie(), &mut self.spares)
+        Remnant::take(&mut self.questions, event.cookie(), &mut self.spares)
     }
 
     /// How many barriers have begun so far.
@@ -364,7 +377,7 @@ impl Queue {
             return;
         };
         let super_block = Some(barrier.super_block);
-        let in_flight = self.in_flight.values();
+        let in_flight = self.questions.values().filter(|q| q.is_in_flight());
 
         barrier.operations = in_flight.filter(|q| q.super_block == super_block).count();
     }
@@ -495,9 +508,13 @@ impl Queue {
         }
     }
 
+    /// A question that waits for its answer was read, or was not after all.
     fn set_read(&mut self, cookie: u64, read: bool) {
-        if let Some(question) = self.questions.get_mut(&cookie) {
-            question.read = read;
+        match self.questions.get_mut(&cookie) {
+            Some(question) if !question.is_in_flight() => {
+                question.state = if read { State::Read } else { State::Asked };
+            }
+            _ => {}
         }
     }
 
@@ -518,7 +535,6 @@ impl Queue {
             _pre: core::mem::take(&mut self.pre),
             _post: core::mem::take(&mut self.post),
             questions: core::mem::take(&mut self.questions),
-            _in_flight: core::mem::take(&mut self.in_flight),
             _barriers: core::mem::take(&mut self.barriers),
         }
     }
