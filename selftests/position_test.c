@@ -290,9 +290,9 @@ static long seek_from_thread(void *arg)
 	pthread_t thread;
 
 	shared_fd = open("file", O_RDWR);
-	if (shared_fd < 0 ||
-	    pthread_create(&thread, NULL, write_in_thread, arg) ||
-	    access("ready", F_OK))
+	/* As soon as there is a thread, the file can be gone. */
+	if (shared_fd < 0 || access("ready", F_OK) ||
+	    pthread_create(&thread, NULL, write_in_thread, arg))
 		return -1;
 	while (!access("ready", F_OK))
 		usleep(1000);
