@@ -158,6 +158,60 @@ TEST_F(classes, told_of_what_happened)
 	EXPECT_EQ(0, inotify_events(self->inotify, masks, ARRAY_SIZE(masks)));
 }
 
+static void expect_told(struct __test_metadata *const _metadata, int notif,
+			int inotify)
+{
+	__u64 masks[8];
+
+	/* By the owner of the group, which is not asked. */
+	ASSERT_EQ(0, write_file("dir/file", 0, "ab"));
+	ASSERT_EQ(1, notif_events(notif, masks, ARRAY_SIZE(masks)));
+	EXPECT_EQ(FAN_MODIFY, masks[0]);
+	if (inotify < 0)
+		return;
+	ASSERT_EQ(1, inotify_events(inotify, masks, ARRAY_SIZE(masks)));
+	EXPECT_EQ(IN_MODIFY, masks[0]);
+}
+
+/* In whatever order those come and go who watch beside them. */
+TEST_F(classes, told_whoever_comes_and_goes)
+{
+	__u64 masks[8];
+	int wd;
+
+	ASSERT_EQ(0, sys_fanotify_mark(self->notif, FAN_MARK_ADD, FAN_MODIFY,
+				       AT_FDCWD, "dir/file"));
+	wd = inotify_add_watch(self->inotify, "dir", IN_MODIFY);
+	ASSERT_LE(0, wd);
+	expect_told(_metadata, self->notif, self->inotify);
+
+	group_close(self->g);
+	expect_told(_metadata, self->notif, self->inotify);
+
+	self->g = group_open(_metadata, 0);
+	mark(_metadata, self->g, FAN_MARK_ADD | variant->type,
+	     FAN_MODIFY | variant->flags, variant->path);
+	expect_told(_metadata, self->notif, self->inotify);
+
+	ASSERT_EQ(0, inotify_rm_watch(self->inotify, wd));
+	ASSERT_EQ(1, inotify_events(self->inotify, masks, ARRAY_SIZE(masks)));
+	EXPECT_EQ(IN_IGNORED, masks[0]);
+	expect_told(_metadata, self->notif, -1);
+
+	ASSERT_EQ(0, sys_fanotify_mark(self->notif, FAN_MARK_REMOVE, FAN_MODIFY,
+				       AT_FDCWD, "dir/file"));
+	ASSERT_EQ(0, write_file("dir/file", 0, "ab"));
+	EXPECT_EQ(0, notif_events(self->notif, masks, ARRAY_SIZE(masks)));
+	EXPECT_EQ(0, inotify_events(self->inotify, masks, ARRAY_SIZE(masks)));
+
+	ASSERT_EQ(0, sys_fanotify_mark(self->notif, FAN_MARK_ADD, FAN_MODIFY,
+				       AT_FDCWD, "dir/file"));
+	wd = inotify_add_watch(self->inotify, "dir", IN_MODIFY);
+	ASSERT_LE(0, wd);
+	expect_told(_metadata, self->notif, self->inotify);
+	expect_silence(_metadata, self->g);
+}
+
 /* What the owner may do unseen by its group is seen by all others. */
 TEST_F(classes, told_of_the_owner)
 {

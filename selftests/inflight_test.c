@@ -273,6 +273,7 @@ FIXTURE_VARIANT(seen_late)
 	/* Has the group know of it, if it is the one that it has to be. */
 	void (*see)(struct __test_metadata *const _metadata, struct group *g);
 	bool by_other;
+	const char *moved;	/* what it makes of "file" */
 };
 
 static void remove_ignore(struct __test_metadata *const _metadata,
@@ -355,6 +356,7 @@ FIXTURE_VARIANT_ADD(seen_late, mark_file_system) {
 FIXTURE_VARIANT_ADD(seen_late, move_file) {
 	.see = move_file,
 	.by_other = true,
+	.moved = "watched/moved",
 };
 
 FIXTURE_SETUP(seen_late)
@@ -397,6 +399,23 @@ TEST_F(seen_late, told)
 	EXPECT_EQ(2ULL, post.count);
 	expect_silence(_metadata, told);
 	expect_silence(_metadata, not_told);
+}
+
+/* The next one is seen from the start. */
+TEST_F(seen_late, asked_next)
+{
+	struct group *asked = variant->by_other ? self->other : self->g;
+	const char *path = variant->moved ?: "file";
+
+	release(_metadata, "end");
+	EXPECT_EQ(2, job_join(_metadata, self->job));
+	EXPECT_EQ(2, job_join(_metadata, write_start(_metadata, "file", "AS")));
+	expect_silence(_metadata, self->g);
+
+	variant->see(_metadata, asked);
+	serve_write(_metadata, asked, write_start(_metadata, path, "AS"), 2);
+	expect_silence(_metadata, self->g);
+	expect_silence(_metadata, self->other);
 }
 
 /*
