@@ -213,10 +213,9 @@ def unwatched(report):
                "What everybody pays. Instructions per operation, and by how much that"
                " is more than on the unpatched kernel. With no group of the class, the"
                " hooks are branches that are patched out; with one, each looks at the"
-               " interest masks of the file, its mount and its file system. As soon as"
-               " anything of a file system is watched by anyone, each operation there looks"
-               " at these masks for the events of the older classes, too; the last column"
-               " is that alone.")
+               " interest masks of the file, its mount and its file system. As soon as a"
+               " group of an older class watches anything there, each operation looks at"
+               " these masks for its events, too; the last column is that alone.")
     report.op_table([(*base, "unpatched"), *UNWATCHED], base)
     report.plot("unwatched", "More instructions for an unwatched file",
                 plots.grouped_bars, OPS,
