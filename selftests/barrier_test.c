@@ -32,14 +32,6 @@ static struct event expect_barrier(struct __test_metadata *const _metadata,
 	return ev;
 }
 
-/* Nothing is there, and nothing comes for a while. */
-static void expect_nothing(struct __test_metadata *const _metadata,
-			   struct group *g)
-{
-	EXPECT_EQ(g->len, g->pos);
-	EXPECT_FALSE(group_readable(g, SETTLE_MS));
-}
-
 static void mount_other(struct __test_metadata *const _metadata)
 {
 	ASSERT_EQ(0, mkdir(OTHER_DIR, 0755));

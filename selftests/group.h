@@ -119,6 +119,14 @@ static inline void expect_silence(struct __test_metadata *const _metadata,
 	EXPECT_FALSE(group_readable(g, 0));
 }
 
+/* Nothing is there, and nothing comes for a while. */
+static inline void expect_nothing(struct __test_metadata *const _metadata,
+				  struct group *g)
+{
+	EXPECT_EQ(g->len, g->pos);
+	EXPECT_FALSE(group_readable(g, SETTLE_MS));
+}
+
 /* A process is about to write, and waits. */
 static inline struct event expect_pre(struct __test_metadata *const _metadata,
 				      struct group *g, pid_t pid)

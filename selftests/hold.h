@@ -3,6 +3,7 @@
  * Hold points: places in the kernel where the tasks of one process can be made
  * to stay, so that a race is looked at instead of hoped for.
  *
+ *	look	marks are about to be read, of an object that is watched
  *	marks	in a hook, the marks of a group read and not yet used
  *	begin	an operation was allowed and has not started
  *	end	an operation has ended and is not yet reported
@@ -56,6 +57,7 @@ static inline void wait_held(struct __test_metadata *const _metadata,
 
 static inline void release_all(void)
 {
+	write_file(HOLD_DIR "/look", 0, "0");
 	write_file(HOLD_DIR "/marks", 0, "0");
 	write_file(HOLD_DIR "/begin", 0, "0");
 	write_file(HOLD_DIR "/end", 0, "0");
