@@ -19,10 +19,13 @@
 #define FAN_CLASS_VFS_FILTER	0x0000000c
 #endif
 #ifndef FAN_FAIL_CLOSED
-#define FAN_FAIL_CLOSED		0x00008000
+#define FAN_FAIL_CLOSED		0x00100000
+#endif
+#ifndef FAN_Q_GONE
+#define FAN_Q_GONE		0x00400000
 #endif
 #ifndef FAN_Q_BARRIER
-#define FAN_Q_BARRIER		0x00002000
+#define FAN_Q_BARRIER		0x00800000
 #endif
 #ifndef FAN_PRE
 #define FAN_PRE(x)		((__u64)(x) << 40)
@@ -32,7 +35,7 @@
 #define FAN_MARK_SYNC		0x00000800
 #endif
 #ifndef FAN_MARK_BARRIER
-#define FAN_MARK_BARRIER	0x00001000
+#define FAN_MARK_BARRIER	0x00002000
 #endif
 #ifndef FAN_EVENT_INFO_TYPE_OP
 #define FAN_EVENT_INFO_TYPE_OP	32
@@ -58,18 +61,18 @@ struct fanotify_response_info_op {
 #define FAN_RESPONSE_IGNORE	0x40
 #endif
 #ifndef FAN_IOC_OWN
-#define FAN_IOC_OWN		_IO('F', 1)
+#define FAN_IOC_OWN		_IO('F', 0xE0)
 #endif
 /* Of a later stage, named here to see that they are refused until then. */
-#ifndef FAN_IOC_REQUEUE
-#define FAN_IOC_REQUEUE		_IO('F', 2)
+#ifndef FAN_IOC_QUEUE
+#define FAN_IOC_QUEUE		_IO('F', 0xE1)
 #endif
 #ifndef FAN_IOC_DEADLINE
 struct fanotify_deadline {
 	__u32 msecs;
 	__u32 verdict;
 };
-#define FAN_IOC_DEADLINE	_IOW('F', 3, struct fanotify_deadline)
+#define FAN_IOC_DEADLINE	_IOW('F', 0xE2, struct fanotify_deadline)
 #endif
 
 static inline int sys_fanotify_init(unsigned int flags, unsigned int f_flags)

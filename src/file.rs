@@ -33,7 +33,7 @@ use kernel::uaccess::UserSliceReader;
 use kernel::uaccess::UserSliceWriter;
 
 /// ioctl: makes the caller's process the owner of the group.
-const FAN_IOC_OWN: u32 = _IO(b'F' as u32, 1);
+const FAN_IOC_OWN: u32 = _IO(b'F' as u32, 0xe0);
 /// ioctl: how many bytes could be read.
 const FIONREAD: u32 = bindings::FIONREAD;
 

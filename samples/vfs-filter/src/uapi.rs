@@ -34,7 +34,7 @@ pub const FAN_MARK_EVICTABLE: u32 = 0x0000_0200;
 pub const FAN_MARK_IGNORE: u32 = 0x0000_0400;
 pub const FAN_MARK_IGNORE_SURV: u32 = FAN_MARK_IGNORE | FAN_MARK_IGNORED_SURV_MODIFY;
 pub const FAN_MARK_SYNC: u32 = 0x0000_0800;
-pub const FAN_MARK_BARRIER: u32 = 0x0000_1000;
+pub const FAN_MARK_BARRIER: u32 = 0x0000_2000;
 
 // The filterable events and the bits that go with them, docs/uapi.md section 2.
 pub const FAN_ACCESS: u64 = 0x0000_0001;
@@ -45,7 +45,7 @@ pub const FAN_MOVED_FROM: u64 = 0x0000_0040;
 pub const FAN_MOVED_TO: u64 = 0x0000_0080;
 pub const FAN_CREATE: u64 = 0x0000_0100;
 pub const FAN_DELETE: u64 = 0x0000_0200;
-pub const FAN_Q_BARRIER: u64 = 0x0000_2000;
+pub const FAN_Q_BARRIER: u64 = 0x0080_0000;
 pub const FAN_EVENT_ON_CHILD: u64 = 0x0800_0000;
 pub const FAN_ONDIR: u64 = 0x4000_0000;
 pub const FAN_Q_OVERFLOW: u64 = 0x0000_4000;
@@ -85,6 +85,6 @@ pub const FAN_ANSWER_LEN: usize = 24;
 // name_to_handle_at(2): the handle that events have, of Linux 6.5.
 pub const AT_HANDLE_FID: i32 = 0x200;
 
-// ioctl(2), docs/uapi.md section 5: `_IO('F', 1)`.
+// ioctl(2), docs/uapi.md section 5: `_IO('F', 0xE0)`.
 pub const FAN_IOC_OWN_GROUP: u8 = b'F';
-pub const FAN_IOC_OWN_NUMBER: u8 = 1;
+pub const FAN_IOC_OWN_NUMBER: u8 = 0xe0;

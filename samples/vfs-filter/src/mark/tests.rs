@@ -25,7 +25,7 @@ fn a_mark_becomes_the_arguments_of_the_system_call() {
 #[test]
 fn a_barrier_has_neither_type_nor_mask() {
     let done = Mark::inode("/srv").apply(uapi::FAN_MARK_BARRIER, |flags, mask, _, path| {
-        assert_eq!((flags, mask), (0x1000, 0));
+        assert_eq!((flags, mask), (0x2000, 0));
         assert_eq!(path.as_deref(), Some(c"/srv"));
         Ok(())
     });
