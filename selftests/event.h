@@ -36,6 +36,7 @@ struct event {
 	__u64 offset;
 	__u64 count;
 	__s32 pidfd;
+	__u64 mnt_id;
 };
 
 /* What a FID record says of an open file, by the calls that are there for it. */
@@ -79,6 +80,9 @@ static inline bool same_fid(const struct fid *a, const struct fid *b)
 	return !memcmp(a, b, sizeof(*a));
 }
 
+/* The type of a handle that there is none of */
+#define FILEID_INVALID	0xff
+
 #define RECORD(type)	(1ULL << (type))
 #define RECORD_OP	RECORD(FAN_EVENT_INFO_TYPE_OP)
 #define RECORD_NAME	RECORD(FAN_EVENT_INFO_TYPE_DFID_NAME)
@@ -88,6 +92,7 @@ static inline bool same_fid(const struct fid *a, const struct fid *b)
 #define RECORD_FID	RECORD(FAN_EVENT_INFO_TYPE_FID)
 #define RECORD_RANGE	RECORD(FAN_EVENT_INFO_TYPE_RANGE)
 #define RECORD_PIDFD	RECORD(FAN_EVENT_INFO_TYPE_PIDFD)
+#define RECORD_MNT	RECORD(FAN_EVENT_INFO_TYPE_MNT)
 
 #define ALL_PRE		FAN_PRE(0xfff)
 #define ALL_POST	FAN_POST(0xfff)
@@ -105,7 +110,8 @@ static inline void parse_fid(struct __test_metadata *const _metadata,
 	memcpy(&fid->fsid, rec + 4, 8);
 	memcpy(&fid->bytes, rec + 12, 4);
 	memcpy(&fid->type, rec + 16, 4);
-	ASSERT_LT(0U, fid->bytes);
+	/* What has no handle says so. */
+	ASSERT_EQ(fid->type == FILEID_INVALID, !fid->bytes);
 	ASSERT_LE(fid->bytes, sizeof(fid->handle));
 	ASSERT_LE(fixed + fid->bytes, len);
 	memcpy(fid->handle, rec + fixed, fid->bytes);
@@ -132,6 +138,7 @@ static inline int parse_record(struct __test_metadata *const _metadata,
 {
 	struct fanotify_event_info_range range;
 	struct fanotify_event_info_pidfd pidfd;
+	struct fanotify_event_info_mnt mnt;
 	struct fanotify_event_info_op op;
 
 	switch ((unsigned char)rec[0]) {
@@ -167,6 +174,11 @@ static inline int parse_record(struct __test_metadata *const _metadata,
 		memcpy(&pidfd, rec, sizeof(pidfd));
 		ev->pidfd = pidfd.pidfd;
 		return 6;
+	case FAN_EVENT_INFO_TYPE_MNT:
+		ASSERT_EQ(sizeof(mnt), len);
+		memcpy(&mnt, rec, sizeof(mnt));
+		ev->mnt_id = mnt.mnt_id;
+		return 7;
 	}
 	ASSERT_TRUE(false)
 		TH_LOG("record of type %u", (unsigned char)rec[0]);
@@ -233,6 +245,16 @@ static inline void event_check(struct __test_metadata *const _metadata,
 		EXPECT_NE(0ULL, ev->cookie);
 		EXPECT_EQ(0U, ev->flags);
 		EXPECT_EQ(0LL, ev->result);
+		return;
+	}
+
+	if (ev->mask == FAN_Q_GONE) {
+		EXPECT_EQ(RECORD_OP | RECORD_FID, ev->records & ~RECORD_MNT);
+		EXPECT_EQ(0, ev->pid);
+		EXPECT_EQ(0ULL, ev->cookie);
+		EXPECT_EQ(0U, ev->flags);
+		EXPECT_EQ(0LL, ev->result);
+		EXPECT_EQ(FILEID_INVALID, ev->fid.type);
 		return;
 	}
 

@@ -49,6 +49,12 @@ struct fanotify_event_info_op {
 	__s64 result;
 };
 #endif
+#ifndef FAN_OP_LAST_LINK
+#define FAN_OP_LAST_LINK	0x20
+#endif
+#ifndef FAN_OP_NO_OPEN
+#define FAN_OP_NO_OPEN		0x80
+#endif
 #ifndef FAN_RESPONSE_INFO_OP
 #define FAN_RESPONSE_INFO_OP	32
 struct fanotify_response_info_op {
