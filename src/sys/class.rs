@@ -604,7 +604,7 @@ impl<C: Class> Vtable<C> {
         C::release(group);
         // SAFETY: The file's reference to the group is given away here, and nothing of the file is
         // used after this. The module is referenced by the file until after the call.
-        unsafe { bindings::fsnotify_destroy_group((*file).private_data.cast()) };
+        unsafe { bindings::fanotify_class_release((*file).private_data.cast()) };
         0
     }
 
