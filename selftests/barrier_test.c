@@ -16,22 +16,6 @@
 #define OTHER_DIR	WORK_DIR "/other"
 #define IGNORE		FAN_MARK_IGNORE_SURV
 
-static void barrier(struct __test_metadata *const _metadata, struct group *g,
-		    const char *path)
-{
-	mark(_metadata, g, FAN_MARK_BARRIER, 0, path);
-}
-
-static struct event expect_barrier(struct __test_metadata *const _metadata,
-				   struct group *g, __u64 number)
-{
-	const struct event ev = event_next(_metadata, g);
-
-	ASSERT_EQ(FAN_Q_BARRIER, ev.mask);
-	EXPECT_EQ(number, ev.cookie);
-	return ev;
-}
-
 static void mount_other(struct __test_metadata *const _metadata)
 {
 	ASSERT_EQ(0, mkdir(OTHER_DIR, 0755));
@@ -177,6 +161,32 @@ TEST_F(barrier, numbered_by_group)
 	expect_barrier(_metadata, other, 2);
 	expect_nothing(_metadata, self->g);
 	expect_nothing(_metadata, other);
+}
+
+/* As many as this can be there that were not read. */
+#define MAX_BARRIERS	128
+
+TEST_F(barrier, limited)
+{
+	__u64 sum = 0;
+
+	for (int i = 0; i < MAX_BARRIERS; i++)
+		barrier(_metadata, self->g, ".");
+	expect_refused(_metadata, self->g, FAN_MARK_BARRIER, 0, ".", EBUSY);
+	ASSERT_TRUE(EVENTUALLY(group_state(_metadata, self->g).queued ==
+			       MAX_BARRIERS));
+	expect_refused(_metadata, self->g, FAN_MARK_BARRIER, 0, ".", EBUSY);
+
+	/* They come in whatever order. What is read makes room. */
+	for (int i = 0; i < MAX_BARRIERS; i++) {
+		const struct event ev = event_next(_metadata, self->g);
+
+		EXPECT_EQ(FAN_Q_BARRIER, ev.mask);
+		sum += ev.cookie;
+	}
+	EXPECT_EQ(MAX_BARRIERS * (MAX_BARRIERS + 1ULL) / 2, sum);
+	barrier(_metadata, self->g, ".");
+	expect_barrier(_metadata, self->g, MAX_BARRIERS + 1);
 }
 
 static int bytes(struct __test_metadata *const _metadata, const struct group *g)
@@ -543,6 +553,36 @@ TEST_F(held, several)
 		sum += ev.cookie;
 	}
 	EXPECT_EQ(2ULL + 3ULL, sum);
+}
+
+/* Those that wait are as many as those that were not read. */
+TEST_F(held, limited)
+{
+	struct group *other = group_open(_metadata, 0);
+	__u64 sum = 0;
+	struct event pre;
+
+	pre = go_and_allow(_metadata, self->g, self->job, variant->point);
+	for (int i = 0; i < MAX_BARRIERS; i++)
+		barrier(_metadata, self->g, ".");
+	expect_refused(_metadata, self->g, FAN_MARK_BARRIER, 0, ".", EBUSY);
+	expect_refused(_metadata, self->g, FAN_MARK_BARRIER, 0, OTHER_DIR,
+		       EBUSY);
+	expect_nothing(_metadata, self->g);
+
+	/* Each group has its own. */
+	barrier(_metadata, other, OTHER_DIR);
+	expect_barrier(_metadata, other, 1);
+
+	release_and_join(_metadata, self->job, variant->point);
+	expect_post(_metadata, self->g, &pre, 2);
+	for (int i = 0; i < MAX_BARRIERS; i++) {
+		const struct event ev = event_next(_metadata, self->g);
+
+		EXPECT_EQ(FAN_Q_BARRIER, ev.mask);
+		sum += ev.cookie;
+	}
+	EXPECT_EQ(MAX_BARRIERS * (MAX_BARRIERS + 1ULL) / 2, sum);
 }
 
 /* File systems have nothing to do with each other. */

@@ -260,6 +260,26 @@ static inline void serve_write(struct __test_metadata *const _metadata,
 	expect_post(_metadata, g, &pre, result);
 }
 
+/* ------------------------------ barriers ------------------------------- */
+
+static inline void barrier(struct __test_metadata *const _metadata,
+			   struct group *g, const char *path)
+{
+	mark(_metadata, g, FAN_MARK_BARRIER, 0, path);
+}
+
+/* All that was under way when the barrier with this number began has ended. */
+static inline struct event
+expect_barrier(struct __test_metadata *const _metadata, struct group *g,
+	       __u64 number)
+{
+	const struct event ev = event_next(_metadata, g);
+
+	ASSERT_EQ(FAN_Q_BARRIER, ev.mask);
+	EXPECT_EQ(number, ev.cookie);
+	return ev;
+}
+
 /* ------------------------------- fdinfo -------------------------------- */
 
 struct group_state {

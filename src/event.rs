@@ -236,6 +236,11 @@ impl Event {
         matches!(self.about, About::Overflow)
     }
 
+    /// Is this the event that answers a barrier?
+    pub(crate) fn is_barrier(&self) -> bool {
+        matches!(self.about, About::Barrier)
+    }
+
     /// Does a POST follow when the operation ends?
     pub(crate) fn wants_post(&self) -> bool {
         self.subject().is_some_and(|s| s.mask.post() != 0)

@@ -236,9 +236,16 @@ impl Group {
     /// Sees to it that `FAN_Q_BARRIER` is sent when all operations on a super block have ended that
     /// the group has allowed by now, and after [`Group::end_barrier`]. Gives the barrier's number.
     ///
-    /// Only one task at a time may call this. Fails with `ENOMEM`.
+    /// Only one task at a time may call this. Fails with `ENOMEM`, and with `EBUSY` if too many are
+    /// there that were not read.
     pub(crate) fn begin_barrier(&self, super_block: usize) -> Result<u64> {
-        let number = self.queue.lock().barriers_begun() + 1;
+        let queue = self.queue.lock();
+        let (is_full, number) = (queue.has_all_barriers(), queue.barriers_begun() + 1);
+
+        drop(queue);
+        if is_full {
+            return Err(EBUSY);
+        }
         let barrier = Barrier::new(super_block, Event::barrier(number)?);
         let node = BarrierNode::new(number, barrier, GFP_KERNEL_ACCOUNT)?;
 

@@ -129,6 +129,9 @@ impl Remnant {
     }
 }
 
+/// How many barriers of a group there can be that were not read, answered or not.
+pub(crate) const MAX_BARRIERS: usize = 128;
+
 /// A barrier that is not answered.
 pub(crate) struct Barrier {
     super_block: usize,
@@ -201,6 +204,8 @@ pub(crate) struct Queue {
     spares: Spares,
     barriers: RBTree<u64, Barrier>,
     barriers_begun: u64,
+    /// Those of them whose event was not read.
+    barriers_unread: usize,
     counts: Counts,
     /// Events in the POST lane that count against `limit`.
     limited: usize,
@@ -223,6 +228,7 @@ impl Queue {
             spares: Spares::new()?,
             barriers: RBTree::new(),
             barriers_begun: 0,
+            barriers_unread: 0,
             counts: Counts::default(),
             limited: 0,
             limit,
@@ -362,6 +368,11 @@ impl Queue {
         self.barriers_begun
     }
 
+    /// Are there as many as there can be?
+    pub(crate) fn has_all_barriers(&self) -> bool {
+        self.barriers_unread >= MAX_BARRIERS
+    }
+
     /// Are there barriers that are not answered?
     pub(crate) fn has_barriers(&self) -> bool {
         !self.barriers.is_empty()
@@ -370,6 +381,7 @@ impl Queue {
     /// Begins a barrier, the number of which is the next.
     pub(crate) fn begin_barrier(&mut self, node: BarrierNode) {
         self.barriers_begun += 1;
+        self.barriers_unread += 1;
         self.barriers.insert(node);
 
         let number = self.barriers_begun;
@@ -474,6 +486,7 @@ impl Queue {
             Some(Taken::Pre(pre)) => self.set_read(pre.cookie(), true),
             Some(Taken::Post(post)) => {
                 self.limited -= usize::from(post.is_limited());
+                self.barriers_unread -= usize::from(post.is_barrier());
                 // What was lost before this is read, this tells of.
                 if post.is_overflow() {
                     self.lost_meanwhile = false;
@@ -495,6 +508,7 @@ impl Queue {
             }
             Taken::Post(post) => {
                 self.limited += usize::from(post.is_limited());
+                self.barriers_unread += usize::from(post.is_barrier());
                 self.post.push_front(post);
             }
         }
