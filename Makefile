@@ -24,6 +24,9 @@ test: ## all checks and tests; the last line counts them
 test-debug: ## the tests under a kernel that looks for bugs (KASAN, lockdep ...)
 	@scripts/run-tests debug
 
+test-up: ## barriers and checkpoints under a kernel for one CPU, without preemption (TINY_SRCU)
+	@scripts/run-tests up
+
 test-crash: ## power cuts for the change journal; CUTS=50 SNAPSHOTS=0 SEED=..., see scripts/crash-test
 	@scripts/crash-test --cuts $(or $(CUTS),50) --snapshots $(or $(SNAPSHOTS),0) $(if $(SEED),--seed $(SEED))
 
@@ -72,5 +75,5 @@ distclean: ## and the cache, which all clones share
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 16
 
-.PHONY: all demo test test-debug test-crash bench bench-check check models vm module headers samples kernel-tree \
+.PHONY: all demo test test-debug test-up test-crash bench bench-check check models vm module headers samples kernel-tree \
 	export bisect rebase clean distclean help
