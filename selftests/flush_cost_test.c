@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a checkpoint costs: to drop all ignore masks takes as long for many
- * inodes as for few.
+ * inodes as for few. And so does to find that there is no room for one more.
  *
  *	VFS_FILTER_FILES	how many are many, MANY by default
  *
@@ -13,6 +13,7 @@
 
 #include "fs.h"
 #include "group.h"
+#include "marks.h"
 
 #define FEW	10
 #define MANY	20000
@@ -154,6 +155,128 @@ TEST_F(flush_cost, constant)
 	 */
 	EXPECT_LT(many[0], 4 * few[0]);
 	EXPECT_LT(many[1], walk / 8);
+}
+
+/* To ignore one more, of which there is no file yet. */
+static int try_ignore(struct group *g, const char *path)
+{
+	const int fd = open(path, O_CREAT | O_RDONLY | O_CLOEXEC, 0644);
+	int ret = -errno;
+
+	if (fd < 0)
+		return ret;
+	ret = sys_fanotify_mark(g->fd, FAN_MARK_ADD | IGNORE, FAN_MODIFY, fd,
+				NULL) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static long long refused_ns(struct __test_metadata *const _metadata,
+			    struct group *g)
+{
+	const int fd = open("one more", O_CREAT | O_RDONLY | O_CLOEXEC, 0644);
+	long long best = LLONG_MAX;
+
+	ASSERT_LE(0, fd);
+	for (int i = 0; i < ROUNDS; i++) {
+		const long long start = cpu_ns();
+		long long ns;
+
+		ASSERT_EQ(-1, sys_fanotify_mark(g->fd, FAN_MARK_ADD | IGNORE,
+						FAN_MODIFY, fd, NULL));
+		ASSERT_EQ(ENOSPC, errno);
+		ns = cpu_ns() - start;
+		if (ns < best)
+			best = ns;
+	}
+	close(fd);
+	return best;
+}
+
+/*
+ * All that it may have is ignored by a group. Each answer that is to ignore more
+ * fails, and whoever touches a file can have one given.
+ */
+TEST_F(flush_cost, at_the_limit)
+{
+	struct group *g = group_open(_metadata, 0);
+	long long few, many;
+	char name[16];
+
+	limit_marks_start(_metadata);
+	limit_marks(_metadata, FEW);
+	ignore_files(_metadata, g, 0, FEW);
+	few = refused_ns(_metadata, g);
+	limit_marks(_metadata, self->many);
+	ignore_files(_metadata, g, FEW, self->many);
+	many = refused_ns(_metadata, g);
+	TH_LOG("refused: %lld ns with %d ignored, %lld ns with %d", few, FEW,
+	       many, self->many);
+	EXPECT_LT(many, 4 * few);
+
+	/* What is dropped makes room, for as many as there were. */
+	mark(_metadata, g, FLUSH, 0, ".");
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "new%d", i);
+		ASSERT_EQ(0, try_ignore(g, name));
+	}
+	ignore_again(_metadata, g, FEW);
+
+	/* And marks for events as well, which others than answers add. */
+	mark(_metadata, g, FAN_MARK_ADD, FAN_OPEN, ".");
+}
+
+/* Those that were used again, or changed, are not taken for what they were. */
+TEST_F(flush_cost, room_for_what_is_left)
+{
+	struct group *g = group_open(_metadata, 0);
+	const char *const first = "0/0";
+	int n = 0;
+
+	limit_marks_start(_metadata);
+	limit_marks(_metadata, FEW);
+	ignore_files(_metadata, g, 0, FEW);
+	mark(_metadata, g, FLUSH, 0, ".");
+	/* One ignores again, one is asked about, and one is both. */
+	mark(_metadata, g, FAN_MARK_ADD | IGNORE, FAN_MODIFY, first);
+	mark(_metadata, g, FAN_MARK_ADD, FAN_MODIFY, "0/1");
+	mark(_metadata, g, FAN_MARK_ADD, FAN_MODIFY, "0/2");
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV, FAN_MODIFY,
+	     "0/2");
+	/* What is left of this one is what it ignores. */
+	mark(_metadata, g, FAN_MARK_ADD, FAN_OPEN, "0/3");
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV, FAN_MODIFY,
+	     "0/3");
+	mark(_metadata, g, FAN_MARK_REMOVE, FAN_OPEN, "0/3");
+
+	for (;; n++) {
+		char name[16];
+		int ret;
+
+		snprintf(name, sizeof(name), "new%d", n);
+		ret = try_ignore(g, name);
+		if (ret) {
+			EXPECT_EQ(-ENOSPC, ret);
+			break;
+		}
+	}
+	/* All but the four. */
+	EXPECT_EQ(FEW - 4, n);
+	EXPECT_EQ(FEW, count_marks(_metadata, g, "ino"));
+	mark(_metadata, g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV, FAN_MODIFY,
+	     first);
+	mark(_metadata, g, FAN_MARK_REMOVE, FAN_MODIFY, "0/1");
+	mark(_metadata, g, FAN_MARK_REMOVE, FAN_MODIFY, "0/2");
+	mark(_metadata, g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV, FAN_MODIFY,
+	     "0/2");
+	mark(_metadata, g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV, FAN_MODIFY,
+	     "0/3");
+	EXPECT_EQ(FEW - 4, count_marks(_metadata, g, "ino"));
+
+	/* And those that were dropped since, whatever they are of. */
+	mark(_metadata, g, FLUSH, 0, ".");
+	EXPECT_EQ(0, try_ignore(g, "another"));
+	EXPECT_EQ(1, count_marks(_metadata, g, "ino"));
 }
 
 TEST_HARNESS_MAIN

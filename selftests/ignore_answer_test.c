@@ -500,6 +500,60 @@ TEST_F(ignore, several)
 	}
 }
 
+/*
+ * What is ignored has a number, and these begin anew when they are used up, which
+ * is soon on a kernel that tests are run on. Nothing is ignored less, or more.
+ */
+TEST_F(ignore, many_times)
+{
+	const unsigned int flags = IGNORE | FAN_MARK_EVICTABLE;
+
+	ignore_write(_metadata, self->g, "file");
+	mark(_metadata, self->g, FLUSH_IGNORE, 0, ".");
+	ignore_write(_metadata, self->g, "other");
+	for (int i = 0; i < 3000; i++) {
+		mark(_metadata, self->g, FAN_MARK_ADD | flags, FAN_ATTRIB, ".");
+		mark(_metadata, self->g, FAN_MARK_REMOVE | IGNORE, FAN_ATTRIB,
+		     ".");
+	}
+	expect_ignored(_metadata, self->g, "other");
+	expect_asked(_metadata, self->g, "file");
+	EXPECT_EQ(1, count_marks(_metadata, self->g, "ino"));
+	mark(_metadata, self->g, FLUSH_IGNORE, 0, ".");
+	expect_asked(_metadata, self->g, "other");
+	ignore_write(_metadata, self->g, "file");
+	expect_ignored(_metadata, self->g, "file");
+	expect_asked(_metadata, self->g, "other");
+}
+
+/* An answer never pins an inode, unless user space has done so before. */
+TEST_F(ignore, evictable)
+{
+	ignore_write(_metadata, self->g, "file");
+	EXPECT_EQ(IGNORE | FAN_MARK_EVICTABLE,
+		  mark_flags(_metadata, self->g, "ino"));
+
+	mark(_metadata, self->g, FAN_MARK_FLUSH, 0, ".");
+	mark(_metadata, self->g, FAN_MARK_ADD | IGNORE, FAN_OPEN, "file");
+	ignore_write(_metadata, self->g, "file");
+	EXPECT_EQ(IGNORE, mark_flags(_metadata, self->g, "ino"));
+	expect_mark(_metadata, self->g, "ino", 0,
+		    FAN_BOTH(FAN_MODIFY | FAN_OPEN));
+
+	/* What was there before, and is not any more, does not count. */
+	mark(_metadata, self->g, FAN_MARK_REMOVE | IGNORE,
+	     FAN_MODIFY | FAN_OPEN, "file");
+	ignore_write(_metadata, self->g, "file");
+	EXPECT_EQ(IGNORE | FAN_MARK_EVICTABLE,
+		  mark_flags(_metadata, self->g, "ino"));
+	mark(_metadata, self->g, FAN_MARK_FLUSH, 0, ".");
+	mark(_metadata, self->g, FAN_MARK_ADD | IGNORE, FAN_OPEN, "file");
+	mark(_metadata, self->g, FLUSH_IGNORE, 0, ".");
+	ignore_write(_metadata, self->g, "file");
+	EXPECT_EQ(IGNORE | FAN_MARK_EVICTABLE,
+		  mark_flags(_metadata, self->g, "ino"));
+}
+
 /* No room for a mark: nothing has happened, and there is another way. */
 TEST_F(ignore, limit)
 {
@@ -939,6 +993,135 @@ TEST_F(between, post_removed)
 	release_and_join(_metadata, self->job, variant->point);
 	expect_post(_metadata, self->g, &pre, 2);
 	expect_done(_metadata, self->g);
+}
+
+/* How what is ignored ends, and how it begins again before the operation ends. */
+static const unsigned int ends[] = {
+	FLUSH_IGNORE,
+	FLUSH_IGNORE | FAN_MARK_SYNC,
+	FAN_MARK_FLUSH,
+	FAN_MARK_FLUSH | FAN_MARK_SYNC,
+	FAN_MARK_REMOVE | IGNORE,
+	FAN_MARK_REMOVE | IGNORE | FAN_MARK_SYNC,
+};
+
+static const struct again {
+	unsigned int flags;
+	bool answer;	/* and not a call */
+} again[] = {
+	{ IGNORE | FAN_MARK_EVICTABLE, false },
+	{ IGNORE, false },
+	{ IGNORE | FAN_MARK_FILESYSTEM, false },
+	{ 0, true },
+};
+
+static void end_ignored(struct __test_metadata *const _metadata,
+			struct group *g, unsigned int flags)
+{
+	mark(_metadata, g, flags, flags & FAN_MARK_REMOVE ? FAN_MODIFY : 0,
+	     "file");
+}
+
+static void begin_again(struct __test_metadata *const _metadata,
+			struct group *g, const struct again *again)
+{
+	struct event pre;
+	struct job *job;
+
+	if (!again->answer) {
+		mark(_metadata, g, FAN_MARK_ADD | again->flags, FAN_MODIFY,
+		     "file");
+		return;
+	}
+	job = write_start(_metadata, "file", "AS");
+	pre = expect_pre(_metadata, g, job->pid);
+	ignore(_metadata, g, &pre);
+	EXPECT_EQ(2, job_join(_metadata, job));
+	expect_silence(_metadata, g);
+}
+
+/* What is ignored by then is not what the answer meant. */
+static void interrupted(struct __test_metadata *const _metadata,
+			struct group *g, const char *point, unsigned int end,
+			const struct again *again)
+{
+	struct job *job = write_prepare(_metadata, "file", "AS");
+	struct event pre;
+
+	hold(_metadata, point, job->pid);
+	pre = go_and_ignore(_metadata, g, job, point);
+	end_ignored(_metadata, g, end);
+	begin_again(_metadata, g, again);
+	release_and_join(_metadata, job, point);
+	expect_post(_metadata, g, &pre, 2);
+	expect_done(_metadata, g);
+	expect_ignored(_metadata, g, "file");
+
+	/* As it was. */
+	mark(_metadata, g, FAN_MARK_FLUSH, 0, ".");
+	mark(_metadata, g, FLUSH_IGNORE | FAN_MARK_FILESYSTEM, 0, ".");
+}
+
+TEST_F(between, interrupted)
+{
+	FOR_EACH_ROW(i, ends) {
+		FOR_EACH_ROW(k, again) {
+			snprintf(row, sizeof(row), "end %zu, again %zu", i, k);
+			interrupted(_metadata, self->g, variant->point,
+				    ends[i], &again[k]);
+		}
+	}
+}
+
+/* The mark is there all the time, for events; or for what else is ignored. */
+TEST_F(between, interrupted_in_a_mark)
+{
+	static const unsigned int ends[] = {
+		FLUSH_IGNORE, FAN_MARK_REMOVE | IGNORE,
+	};
+
+	FOR_EACH_ROW(i, ends) {
+		FOR_EACH_ROW(k, again) {
+			snprintf(row, sizeof(row), "end %zu, again %zu", i, k);
+			/* A mark of events is not evictable. */
+			if (again[k].flags & FAN_MARK_EVICTABLE)
+				continue;
+			mark(_metadata, self->g, FAN_MARK_ADD, FAN_ATTRIB,
+			     "file");
+			mark(_metadata, self->g, FAN_MARK_ADD | IGNORE,
+			     FAN_OPEN, "file");
+			interrupted(_metadata, self->g, variant->point,
+				    ends[i], &again[k]);
+		}
+	}
+}
+
+/* Half of it, which comes back. */
+TEST_F(between, half_interrupted)
+{
+	struct event pre;
+
+	pre = go_and_ignore(_metadata, self->g, self->job, variant->point);
+	mark(_metadata, self->g, FAN_MARK_REMOVE | IGNORE, FAN_POST(FAN_MODIFY),
+	     "file");
+	mark(_metadata, self->g, FAN_MARK_ADD | IGNORE, FAN_MODIFY, "file");
+	release_and_join(_metadata, self->job, variant->point);
+	expect_post(_metadata, self->g, &pre, 2);
+	expect_done(_metadata, self->g);
+}
+
+/* More of it is no interruption, nor is less of what is not ignored. */
+TEST_F(between, more_ignored)
+{
+	go_and_ignore(_metadata, self->g, self->job, variant->point);
+	mark(_metadata, self->g, FAN_MARK_ADD | IGNORE, FAN_MODIFY | FAN_ATTRIB,
+	     "file");
+	mark(_metadata, self->g, FAN_MARK_REMOVE | IGNORE, FAN_OPEN, "file");
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_OPEN, "file");
+	mark(_metadata, self->g, FAN_MARK_REMOVE, FAN_OPEN, "file");
+	release_and_join(_metadata, self->job, variant->point);
+	expect_done(_metadata, self->g);
+	expect_ignored(_metadata, self->g, "file");
 }
 
 /* That others are no longer ignored, or by others, is of no concern. */

@@ -704,6 +704,82 @@ TEST_F(mapped, not_ignored_by_answer)
 	}
 }
 
+/* Ignored for now, by an answer, whatever user space has said of the file. */
+static void ignore_by_answer(struct __test_metadata *const _metadata,
+			     struct group *g)
+{
+	struct job *job = write_start(_metadata, "file", "ab");
+	const struct event pre = expect_pre(_metadata, g, job->pid);
+
+	answer(_metadata, g, &pre, FAN_ALLOW | FAN_RESPONSE_IGNORE);
+	EXPECT_EQ(2, job_join(_metadata, job));
+	write_ignored(_metadata, g);
+}
+
+/* What user space ignored once, and does no more, is not ignored for longer. */
+TEST_F(mapped, not_ignored_any_more)
+{
+	const unsigned int ignore = FAN_MARK_IGNORE_SURV;
+	struct group *g = self->g;
+
+	/* One of the events, and both, and with another so that the mark stays. */
+	static const __u64 modify[] = { FAN_MODIFY, FAN_PRE(FAN_MODIFY) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(modify); i++) {
+		for (int other = 0; other < 2; other++) {
+			if (other)
+				mark(_metadata, g, FAN_MARK_ADD | ignore,
+				     FAN_ATTRIB, "file");
+			mark(_metadata, g, FAN_MARK_ADD | ignore, modify[i],
+			     "file");
+			mark(_metadata, g, FAN_MARK_REMOVE | ignore, modify[i],
+			     "file");
+			ignore_by_answer(_metadata, g);
+			serve_mapping(_metadata, g);
+			write_ignored(_metadata, g);
+			mark(_metadata, g, FAN_MARK_FLUSH | FAN_MARK_IGNORE, 0,
+			     ".");
+		}
+	}
+}
+
+/* Nor is it by what it ignores besides. */
+TEST_F(mapped, not_ignored_by_another_event)
+{
+	struct group *g = self->g;
+
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV, FAN_ACCESS,
+	     "file");
+	ignore_by_answer(_metadata, g);
+	serve_mapping(_metadata, g);
+
+	/* It is when it is said so, before an answer or after it. */
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV, FAN_MODIFY,
+	     "file");
+	EXPECT_EQ(0, job_join(_metadata, job_start(_metadata, map_once, NULL)));
+	expect_silence(_metadata, g);
+}
+
+/* The end of a mapping alone, after an answer that is about both. */
+TEST_F(mapped, half_ignored)
+{
+	struct group *g = self->g;
+	struct event pre;
+	struct job *job;
+
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV,
+	     FAN_POST(FAN_MODIFY), "file");
+	job = write_start(_metadata, "file", "ab");
+	pre = expect_pre(_metadata, g, job->pid);
+	answer(_metadata, g, &pre, FAN_ALLOW | FAN_RESPONSE_IGNORE);
+	EXPECT_EQ(2, job_join(_metadata, job));
+	write_ignored(_metadata, g);
+	job = job_start(_metadata, map_once, NULL);
+	allow_mapping(_metadata, g, job->pid);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_silence(_metadata, g);
+}
+
 /* Such an answer to a mapping is about all else that is done to the file. */
 TEST_F(mapped, answered_with_ignore)
 {

@@ -156,29 +156,30 @@ impl<C: Class> ClassGroup<C> {
         unsafe { Arc::borrow(bindings::fanotify_class_private(self.inner.get())) }
     }
 
-    /// Ignores events on an inode from here on. Gives what tells this from later ignore masks.
+    /// Ignores events on an inode from here on. Returns what tells this from all other ignore
+    /// masks.
     pub(super) fn ignore(
         &self,
         inode: &Inode,
         event: &bindings::fanotify_class_event,
-    ) -> Result<u32> {
-        let mut gen = 0;
+    ) -> Result<u64> {
+        let mut id = 0;
 
         // SAFETY: By the type invariants of both; the rest is valid during the call.
         to_result(unsafe {
-            bindings::fanotify_class_ignore(self.inner.get(), inode.as_ptr(), event, &mut gen)
+            bindings::fanotify_class_ignore(self.inner.get(), inode.as_ptr(), event, &mut id)
         })?;
-        Ok(gen)
+        Ok(id)
     }
 
-    /// Is the ignore mask in force that `gen` was given for?
+    /// Is the ignore mask in force that `id` was returned for, without an interruption?
     ///
     /// # Safety
     ///
     /// `inode` must be referenced during the call.
-    pub(super) unsafe fn ignores(&self, inode: *mut bindings::inode, mask: u64, gen: u32) -> bool {
+    pub(super) unsafe fn ignores(&self, inode: *mut bindings::inode, mask: u64, id: u64) -> bool {
         // SAFETY: By the type invariant and the safety requirements.
-        unsafe { bindings::fanotify_class_ignores(self.inner.get(), inode, mask, gen) }
+        unsafe { bindings::fanotify_class_ignores(self.inner.get(), inode, mask, id) }
     }
 }
 

@@ -31,9 +31,9 @@ pub(crate) struct Targets {
     weak_fsid: bool,
 }
 
-/// What tells the ignore masks that an answer has made from later ones on the same inodes.
+/// What tells the ignore masks that an answer has made from all others on the same inodes.
 #[derive(Clone, Copy)]
-pub(crate) struct Ignored([u32; MAX]);
+pub(crate) struct Ignored([u64; MAX]);
 
 /// A plain event in its PRE and POST forms.
 fn forms(events: u64) -> u64 {
@@ -70,7 +70,7 @@ impl Targets {
     pub(crate) fn ignore<C: Class>(&self, group: &ClassGroup<C>) -> Result<Ignored> {
         let mut ignored = Ignored([0; MAX]);
 
-        for (target, gen) in self.targets.iter().zip(&mut ignored.0) {
+        for (target, id) in self.targets.iter().zip(&mut ignored.0) {
             if let Some(Target { inode, mask }) = target {
                 let event = bindings::fanotify_class_event {
                     mask: *mask,
@@ -80,7 +80,7 @@ impl Targets {
                     weak_fsid: self.weak_fsid,
                 };
 
-                *gen = group.ignore(inode, &event)?;
+                *id = group.ignore(inode, &event)?;
             }
         }
         Ok(ignored)
@@ -100,9 +100,9 @@ impl Ignored {
             .into_iter()
             .zip(self.0)
             .filter(|((_, events), _)| forms(*events) & sent != 0)
-            .all(|((inode, events), gen)| {
+            .all(|((inode, events), id)| {
                 // SAFETY: It is referenced by the operation.
-                unsafe { group.ignores(inode, forms(events), gen) }
+                unsafe { group.ignores(inode, forms(events), id) }
             })
     }
 }
