@@ -6,7 +6,9 @@
  */
 
 #include <linux/aio_abi.h>
+#include <linux/fs.h>
 #include <linux/io_uring.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 
@@ -817,6 +819,134 @@ TEST_F(async, straddles)
 	EXPECT_EQ(BLOCK, post.result);
 	EXPECT_EQ(0ULL, post.offset);
 	EXPECT_EQ(BLOCK, post.count);
+}
+
+static int frozen_fd = -1;
+
+static void thaw(void)
+{
+	/* Of no consequence if it is not frozen. */
+	ioctl(frozen_fd, FITHAW, 0);
+}
+
+/* Keeps a write where it is, after its PRE point, until thaw(). */
+static void freeze(struct __test_metadata *const _metadata)
+{
+	frozen_fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT_LE(0, frozen_fd);
+	guard_start(_metadata, thaw);
+	ASSERT_EQ(0, ioctl(frozen_fd, FIFREEZE, 0));
+}
+
+/* Not watched when it began, only another file was; when it ended it was. */
+TEST_F(async, watched_late)
+{
+	struct event post;
+	struct job *job;
+	pid_t pid;
+
+	if (strcmp(variant->type, "ext4"))
+		SKIP(return, "%s cannot be frozen", variant->type);
+
+	put_blocks(_metadata, "other", "aaaa");
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "other");
+	mark(_metadata, self->g, FAN_MARK_REMOVE | FAN_MARK_SYNC,
+	     FAN_MODIFY | FAN_ACCESS, "file");
+	self->io.write = true;
+	self->io.off = BLOCK;
+	job = job_prepare(_metadata, do_io, &self->io);
+	pid = job->pid;
+	freeze(_metadata);
+	job_go(_metadata, job);
+	expect_blocked(_metadata, job);
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+	thaw();
+	EXPECT_EQ(BLOCK, job_join(_metadata, job));
+
+	post = event_next(_metadata, self->g);
+	EXPECT_EQ(FAN_POST(FAN_MODIFY), post.mask);
+	EXPECT_EQ(pid, post.pid);
+	EXPECT_EQ(FAN_OP_UNPAIRED | FAN_OP_ASYNC, post.flags);
+	EXPECT_EQ(BLOCK, post.result);
+	EXPECT_EQ(BLOCK, post.offset);
+	EXPECT_EQ(BLOCK, post.count);
+}
+
+/* What a group ignores has its end as well, if someone else watches by then. */
+TEST_F(async, ignored_and_watched_late)
+{
+	struct group *other = group_open(_metadata, 0);
+	struct event post;
+	struct job *job;
+	pid_t pid;
+
+	if (strcmp(variant->type, "ext4"))
+		SKIP(return, "%s cannot be frozen", variant->type);
+
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV,
+	     FAN_MODIFY, "file");
+	self->io.write = true;
+	self->io.open_flags |= O_APPEND;
+	job = job_prepare(_metadata, do_io, &self->io);
+	pid = job->pid;
+	freeze(_metadata);
+	job_go(_metadata, job);
+	expect_blocked(_metadata, job);
+	mark(_metadata, other, FAN_MARK_ADD, FAN_MODIFY, "file");
+	thaw();
+	EXPECT_EQ(BLOCK, job_join(_metadata, job));
+
+	post = event_next(_metadata, other);
+	EXPECT_EQ(FAN_POST(FAN_MODIFY), post.mask);
+	EXPECT_EQ(pid, post.pid);
+	EXPECT_EQ(FAN_OP_UNPAIRED | FAN_OP_ASYNC, post.flags);
+	EXPECT_EQ(BLOCK, post.result);
+	EXPECT_EQ(BLOCKS * BLOCK, post.offset);
+	EXPECT_EQ(BLOCK, post.count);
+}
+
+/* And a barrier waits for it, as for all that is ignored. */
+TEST_F(async, barrier)
+{
+	struct event ev;
+	struct job *job;
+
+	if (strcmp(variant->type, "ext4"))
+		SKIP(return, "%s cannot be frozen", variant->type);
+
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV,
+	     FAN_MODIFY, "file");
+	self->io.write = true;
+	job = job_prepare(_metadata, do_io, &self->io);
+	freeze(_metadata);
+	job_go(_metadata, job);
+	expect_blocked(_metadata, job);
+	mark(_metadata, self->g, FAN_MARK_BARRIER, 0, ".");
+	expect_nothing(_metadata, self->g);
+	thaw();
+	EXPECT_EQ(BLOCK, job_join(_metadata, job));
+	ev = event_next(_metadata, self->g);
+	EXPECT_EQ(FAN_Q_BARRIER, ev.mask);
+}
+
+/* By the time that a completion is seen, all have been told. */
+TEST_F(async, told_before_it_is_seen)
+{
+	struct group *g = self->g;
+
+	for (int i = 0; i < 8; i++) {
+		struct event pre, post;
+		struct job *job;
+
+		self->io.write = true;
+		job = job_start(_metadata, do_io, &self->io);
+		pre = expect_asked(_metadata, g, &self->io, job->pid);
+		allow(_metadata, g, &pre);
+		EXPECT_EQ(BLOCK, job_join(_metadata, job));
+		ASSERT_TRUE(group_readable(g, 0));
+		post = expect_post_of(_metadata, g, &pre, BLOCK);
+		EXPECT_EQ(0ULL, post.offset);
+	}
 }
 
 /* Operations that were asked about and not yet reported. */

@@ -795,6 +795,226 @@ TEST_F(mapped, answered_with_ignore)
 	EXPECT_EQ(0, group_state(_metadata, self->g).inflight);
 }
 
+/* ----------------------------- newer marks ------------------------------ */
+
+static struct event expect_unpaired_end(struct __test_metadata *const _metadata,
+					struct group *g, pid_t pid)
+{
+	const struct event post = event_next(_metadata, g);
+	const struct fid fid = fid_of(_metadata, "file");
+
+	EXPECT_EQ(FAN_POST(FAN_MODIFY), post.mask);
+	EXPECT_EQ(FAN_OP_UNPAIRED | FAN_OP_MAPPED, post.flags);
+	EXPECT_TRUE(same_fid(&fid, &post.fid));
+	EXPECT_EQ(pid, post.pid);
+	EXPECT_EQ(0, post.result);
+	return post;
+}
+
+/* Ways to watch a file, and more. */
+static const struct {
+	unsigned int flags;
+	__u64 mask;
+	const char *path;
+} watches[] = {
+	{ 0, FAN_MODIFY, "file" },
+	{ 0, FAN_POST(FAN_MODIFY), "file" },
+	{ 0, FAN_MODIFY | FAN_EVENT_ON_CHILD, "." },
+	{ FAN_MARK_MOUNT, FAN_MODIFY, "." },
+	{ FAN_MARK_FILESYSTEM, FAN_MODIFY, "." },
+};
+
+static long map_only(void *arg)
+{
+	const int fd = open("file", O_RDWR);
+
+	(void)arg;
+	if (map_shared(fd, RW) == MAP_FAILED || close(fd))
+		return -1;
+	reach(1);
+	return 0;
+}
+
+static long protect_only(void *arg)
+{
+	const int fd = open("file", O_RDWR);
+	char *map = map_shared(fd, PROT_READ);
+
+	(void)arg;
+	if (map == MAP_FAILED || close(fd) || mprotect(map, PAGE, RW))
+		return -1;
+	reach(1);
+	return 0;
+}
+
+/*
+ * When it was mapped, no one watched anything of the file system. By whom is
+ * not known when it ends.
+ */
+static void map_before_mark(struct __test_metadata *const _metadata,
+			    struct group *g, job_fn fn)
+{
+	FOR_EACH_ROW(i, watches) {
+		struct job *job;
+
+		snprintf(row, sizeof(row), "%#x %#llx %s", watches[i].flags,
+			 (unsigned long long)watches[i].mask, watches[i].path);
+		common->stage = 0;
+		common->go = 0;
+		mark(_metadata, g, FAN_MARK_FLUSH, 0, ".");
+		mark(_metadata, g, FAN_MARK_FLUSH | FAN_MARK_MOUNT, 0, ".");
+		mark(_metadata, g, FAN_MARK_FLUSH | FAN_MARK_FILESYSTEM, 0,
+		     ".");
+		job = job_start(_metadata, fn, NULL);
+		wait_reached(_metadata, 1);
+		mark(_metadata, g, FAN_MARK_ADD | watches[i].flags,
+		     watches[i].mask, watches[i].path);
+		expect_silence(_metadata, g);
+		go_on(1);
+		EXPECT_EQ(0, job_join(_metadata, job));
+		expect_unpaired_end(_metadata, g, 0);
+	}
+}
+
+TEST_F(mapped, before_the_mark)
+{
+	map_before_mark(_metadata, self->g, map_only);
+}
+
+TEST_F(mapped, made_writable_before_the_mark)
+{
+	map_before_mark(_metadata, self->g, protect_only);
+}
+
+/* Nor is there a descriptor of who it was. */
+TEST_F(mapped, no_pidfd)
+{
+	struct group *g = group_open(_metadata, FAN_REPORT_PIDFD);
+	struct event post;
+	struct job *job;
+
+	mark(_metadata, self->g, FAN_MARK_FLUSH, 0, ".");
+	job = job_start(_metadata, map_only, NULL);
+	wait_reached(_metadata, 1);
+	mark(_metadata, g, FAN_MARK_ADD, FAN_MODIFY, "file");
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	post = expect_unpaired_end(_metadata, g, 0);
+	EXPECT_TRUE(post.records & RECORD_PIDFD);
+	EXPECT_EQ(FAN_NOPIDFD, post.pidfd);
+}
+
+static long map_harmlessly_and_wait(void *arg)
+{
+	const int fd = open("file", O_RDWR);
+
+	(void)arg;
+	if (map_shared(fd, PROT_READ) == MAP_FAILED ||
+	    mmap(NULL, SIZE, RW, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+		return -1;
+	reach(1);
+	return 0;
+}
+
+TEST_F(mapped, harmless_before_the_mark)
+{
+	struct job *job;
+
+	mark(_metadata, self->g, FAN_MARK_FLUSH, 0, ".");
+	job = job_start(_metadata, map_harmlessly_and_wait, NULL);
+	wait_reached(_metadata, 1);
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY,
+	     ".");
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_silence(_metadata, self->g);
+}
+
+/* A group that came later is asked the next time, and each has its end once. */
+TEST_F(mapped, second_group_asked)
+{
+	struct group *newer = group_open(_metadata, 0);
+	struct job *job = job_start(_metadata, map_again, NULL);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+	struct event pre2;
+
+	wait_reached(_metadata, 1);
+	mark(_metadata, newer, FAN_MARK_ADD, FAN_MODIFY, "file");
+	go_on(1);
+	pre2 = allow_mapping(_metadata, newer, job->pid);
+	EXPECT_NE(pre.cookie, pre2.cookie);
+	wait_reached(_metadata, 2);
+	go_on(2);
+	wait_reached(_metadata, 3);
+	expect_silence(_metadata, self->g);
+	expect_silence(_metadata, newer);
+	go_on(3);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_post_of(_metadata, newer, &pre2, 0);
+}
+
+/* It cannot undo what there is, which it is told the end of. */
+TEST_F(mapped, second_group_denies)
+{
+	struct group *newer = group_open(_metadata, 0);
+	struct job *job = job_start(_metadata, map_again, NULL);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+	const pid_t pid = job->pid;
+	struct event pre2;
+
+	wait_reached(_metadata, 1);
+	mark(_metadata, newer, FAN_MARK_ADD, FAN_MODIFY, "file");
+	go_on(1);
+	pre2 = expect_mapping(_metadata, newer, pid);
+	expect_silence(_metadata, self->g);
+	answer(_metadata, newer, &pre2, FAN_DENY);
+	EXPECT_EQ(-EPERM, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_unpaired_end(_metadata, newer, pid);
+}
+
+TEST_F(mapped, second_group_not_asked)
+{
+	struct group *newer = group_open(_metadata, 0);
+	struct job *job = job_start(_metadata, map_and_wait, NULL);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+	const pid_t pid = job->pid;
+
+	wait_reached(_metadata, 1);
+	mark(_metadata, newer, FAN_MARK_ADD, FAN_MODIFY, "file");
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_unpaired_end(_metadata, newer, pid);
+}
+
+/* Asked each by another mapping, so that neither knows the other's operation. */
+TEST_F(mapped, told_once)
+{
+	struct group *newer = group_open(_metadata, 0);
+	struct group *newest = group_open(_metadata, 0);
+	struct job *job = job_start(_metadata, map_again, NULL);
+	const struct event pre = allow_mapping(_metadata, self->g, job->pid);
+	const pid_t pid = job->pid;
+	struct event pre2;
+
+	wait_reached(_metadata, 1);
+	mark(_metadata, newer, FAN_MARK_ADD, FAN_MODIFY, "file");
+	go_on(1);
+	pre2 = allow_mapping(_metadata, newer, pid);
+	wait_reached(_metadata, 2);
+	mark(_metadata, newest, FAN_MARK_ADD, FAN_POST(FAN_MODIFY), "file");
+	go_on(2);
+	wait_reached(_metadata, 3);
+	go_on(3);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_post_of(_metadata, newer, &pre2, 0);
+	expect_unpaired_end(_metadata, newest, pid);
+	expect_silence(_metadata, newest);
+}
+
 TEST_F(mapped, of_the_owner)
 {
 	const int fd = open("file", O_RDWR);
@@ -1084,6 +1304,38 @@ TEST_F(executed, looked_at_while_asked)
 	allow(_metadata, self->g, &pre2);
 	job_executed(_metadata, job);
 	self->g->unread_ok = true;
+}
+
+/* Not watched when it began to be executed, and when that ended it was. */
+TEST_F(executed, watched_late)
+{
+	struct event pre, post;
+	struct job *job;
+	pid_t pid;
+
+	mark(_metadata, self->g, FAN_MARK_REMOVE, FAN_ACCESS, "script");
+	job = job_start(_metadata, do_exec, "script");
+	pid = job->pid;
+	pre = expect_execution(_metadata, self->g, "true", pid);
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "script");
+	allow(_metadata, self->g, &pre);
+	job_executed(_metadata, job);
+	for (int i = 0; i < 2; i++) {
+		post = event_next(_metadata, self->g);
+		EXPECT_EQ(FAN_POST(FAN_ACCESS), post.mask);
+		EXPECT_EQ(pid, post.pid);
+		EXPECT_EQ(0, post.result);
+		if (post.cookie == pre.cookie) {
+			EXPECT_EQ(0U, post.flags);
+			pre.cookie = 0;
+		} else {
+			const struct fid fid = fid_of(_metadata, "script");
+
+			EXPECT_EQ(FAN_OP_UNPAIRED, post.flags);
+			EXPECT_TRUE(same_fid(&fid, &post.fid));
+		}
+	}
+	EXPECT_EQ(0ULL, pre.cookie);
 }
 
 TEST_HARNESS_MAIN
