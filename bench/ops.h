@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "../selftests/wrappers.h"
+#include "async.h"
 #include "measure.h"
 
 #define OPS_FILE	"file"		/* what operations are on */
@@ -101,6 +102,40 @@ static void run_pread_4k(void)
 {
 	if (pread(ops_fd, ops_buf, OPS_PAGE, 0) != OPS_PAGE)
 		die("pread");
+}
+
+static inline void open_for_aio(void)
+{
+	open_for_writing();
+	aio_open();
+}
+
+static inline void close_aio(void)
+{
+	aio_close();
+	close_file();
+}
+
+static void run_aio_pwrite_1(void)
+{
+	aio_do(IOCB_CMD_PWRITE, ops_fd, ops_buf);
+}
+
+static inline void open_for_uring(void)
+{
+	open_for_reading();
+	uring_open();
+}
+
+static inline void close_uring(void)
+{
+	uring_close();
+	close_file();
+}
+
+static void run_uring_pread_1(void)
+{
+	uring_do(IORING_OP_READ, ops_fd, ops_buf);
 }
 
 /* --------------------------------- names --------------------------------- */
@@ -237,6 +272,16 @@ static const struct op ops[] = {
 		.events = FAN_ACCESS, .inotify = IN_ACCESS, .asks = 1,
 		.setup = open_for_reading, .run = run_pread_4k,
 		.teardown = close_file,
+	}, {
+		.name = "aio_pwrite_1",
+		.events = FAN_MODIFY, .inotify = IN_MODIFY, .asks = 1,
+		.setup = open_for_aio, .run = run_aio_pwrite_1,
+		.teardown = close_aio,
+	}, {
+		.name = "uring_pread_1",
+		.events = FAN_ACCESS, .inotify = IN_ACCESS, .asks = 1,
+		.setup = open_for_uring, .run = run_uring_pread_1,
+		.teardown = close_uring,
 	}, {
 		/* Groups of the class are not told that a file was closed. */
 		.name = "open_close",
