@@ -1245,6 +1245,177 @@ TEST_F(executed, written_to)
 	put_file(_metadata, "true", "");
 }
 
+/*
+ * Who is not exempt, and comes while it is asked about, is the later one: it is
+ * busy for them, as if it was executed already.
+ */
+static long do_open_to_write(void *arg)
+{
+	return open(arg, O_WRONLY | O_CLOEXEC);
+}
+
+static long do_open_both(void *arg)
+{
+	return open(arg, O_RDWR | O_TRUNC | O_CLOEXEC);
+}
+
+static long do_truncate(void *arg)
+{
+	return truncate(arg, 0);
+}
+
+static long do_open_to_read(void *arg)
+{
+	const int fd = open(arg, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -1 : close(fd);
+}
+
+static long run(struct __test_metadata *const _metadata, job_fn fn, char *path)
+{
+	return job_join(_metadata, job_start(_metadata, fn, path));
+}
+
+static void expect_busy(struct __test_metadata *const _metadata, char *path)
+{
+	EXPECT_EQ(-ETXTBSY, run(_metadata, do_open_to_write, path));
+	EXPECT_EQ(-ETXTBSY, run(_metadata, do_open_both, path));
+	EXPECT_EQ(-ETXTBSY, run(_metadata, do_truncate, path));
+	EXPECT_EQ(0, run(_metadata, do_open_to_read, path));
+}
+
+static void expect_not_busy(struct __test_metadata *const _metadata, char *path)
+{
+	EXPECT_LE(0, run(_metadata, do_open_to_write, path));
+}
+
+TEST_F(executed, busy_while_asked)
+{
+	struct job *job = job_start(_metadata, do_exec, "true");
+	const struct event pre = expect_execution(_metadata, self->g, "true",
+						  job->pid);
+
+	expect_busy(_metadata, "true");
+	allow(_metadata, self->g, &pre);
+	job_executed(_metadata, job);
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_not_busy(_metadata, "true");
+}
+
+/* That someone was exempt does not let others in. */
+TEST_F(executed, busy_while_filled)
+{
+	struct job *job = job_start(_metadata, do_exec, "true");
+	const struct event pre = expect_execution(_metadata, self->g, "true",
+						  job->pid);
+	const int fd = open("true", O_WRONLY | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	expect_busy(_metadata, "true");
+	close(fd);
+	expect_busy(_metadata, "true");
+	allow(_metadata, self->g, &pre);
+	job_executed(_metadata, job);
+	expect_post_of(_metadata, self->g, &pre, 0);
+}
+
+/* A script, and then what interprets it. The script was read by then. */
+TEST_F(executed, script_busy_while_asked)
+{
+	struct job *job = job_start(_metadata, do_exec, "script");
+	struct event pre, pre2, post;
+
+	pre = expect_execution(_metadata, self->g, "script", job->pid);
+	expect_busy(_metadata, "script");
+	expect_not_busy(_metadata, "true");
+	allow(_metadata, self->g, &pre);
+	pre2 = expect_execution(_metadata, self->g, "true", job->pid);
+	expect_busy(_metadata, "true");
+	allow(_metadata, self->g, &pre2);
+	job_executed(_metadata, job);
+	post = event_next(_metadata, self->g);
+	EXPECT_EQ(0, post.result);
+	post = event_next(_metadata, self->g);
+	EXPECT_EQ(0, post.result);
+}
+
+/* Two that execute it: it is busy until the last of them was answered. */
+TEST_F(executed, busy_while_two_are_asked)
+{
+	struct job *job = job_start(_metadata, do_exec, "true");
+	const struct event pre = expect_execution(_metadata, self->g, "true",
+						  job->pid);
+	struct job *job2 = job_start(_metadata, do_exec, "true");
+	const struct event pre2 = expect_execution(_metadata, self->g, "true",
+						   job2->pid);
+
+	answer(_metadata, self->g, &pre, FAN_DENY);
+	EXPECT_EQ(-EPERM, job_join(_metadata, job));
+	expect_busy(_metadata, "true");
+	job_kill(_metadata, job2, SIGKILL);
+	expect_post_of(_metadata, self->g, &pre2, -EINTR);
+	expect_not_busy(_metadata, "true");
+}
+
+/* Who had it open for writing before is not the later one. No one is asked. */
+TEST_F(executed, written_to_before)
+{
+	const int fd = open("true", O_WRONLY | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-ETXTBSY, run(_metadata, do_exec, "true"));
+	close(fd);
+}
+
+struct filler {
+	int fd;			/* of the group that it owns */
+	const char *path;
+};
+
+static long do_own_and_fill(void *arg)
+{
+	const struct filler *filler = arg;
+	const struct fanotify_event_metadata *meta;
+	char buf[4096] __attribute__((aligned(8)));
+	struct pollfd pfd = { .fd = filler->fd, .events = POLLIN };
+	struct answer answer;
+	__u64 cookie;
+
+	if (ioctl(filler->fd, FAN_IOC_OWN))
+		return -1;
+	/* It fills as soon as it is asked, and answers then. */
+	if (poll(&pfd, 1, TIMEOUT_MS) != 1 ||
+	    read(filler->fd, buf, sizeof(buf)) < (ssize_t)sizeof(*meta))
+		return -1;
+	if (write_file(filler->path, O_TRUNC, "neither a program nor a script"))
+		return -1;
+	memcpy(&cookie, buf + sizeof(*meta) + 8, sizeof(cookie));
+	answer = make_answer(cookie, FAN_ALLOW);
+	return write(filler->fd, &answer, sizeof(answer));
+}
+
+/* Each of several listeners can fill it, though others are asked about them. */
+TEST_F(executed, filled_by_one_of_two)
+{
+	struct group *g2 = group_open(_metadata, 0);
+	struct filler filler = { .fd = g2->fd, .path = "true" };
+	struct job *listener, *job;
+	struct event pre, post;
+
+	mark(_metadata, g2, FAN_MARK_ADD, FAN_PRE(FAN_ACCESS), "true");
+	listener = __job_prepare(_metadata, do_own_and_fill, &filler, true);
+	job_go(_metadata, listener);
+	ASSERT_TRUE(EVENTUALLY(group_state(_metadata, g2).owner ==
+			       listener->pid));
+	job = job_start(_metadata, do_exec, "true");
+	pre = expect_execution(_metadata, self->g, "true", job->pid);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ((long)sizeof(struct answer), job_join(_metadata, listener));
+	EXPECT_EQ(-ENOEXEC, job_join(_metadata, job));
+	post = expect_post_of(_metadata, self->g, &pre, -ENOEXEC);
+	EXPECT_EQ(pre.cookie, post.cookie);
+}
+
 /* A script and what interprets it: two accesses, with the same end. */
 TEST_F(executed, script)
 {

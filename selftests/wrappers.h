@@ -55,6 +55,9 @@ struct fanotify_event_info_op {
 #ifndef FAN_OP_NO_OPEN
 #define FAN_OP_NO_OPEN		0x80
 #endif
+#ifndef FAN_EVENT_MAX_LEN
+#define FAN_EVENT_MAX_LEN	4096
+#endif
 #ifndef FAN_RESPONSE_INFO_OP
 #define FAN_RESPONSE_INFO_OP	32
 struct fanotify_response_info_op {

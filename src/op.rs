@@ -131,7 +131,8 @@ fn subject(group: &Group, op: &Op<Asked>, event: &ClassEvent, mask: Mask) -> Res
     })
 }
 
-/// An operation is about to start. Gives true if the group was asked and is to be waited for.
+/// An operation is about to start. Gives true if the group was asked and is to be waited for; of a
+/// probe, if the group exempts the task.
 ///
 /// Fails with `EAGAIN` if the caller cannot wait, and with `ENOMEM`: an operation that a group
 /// could not be asked about is not let pass.
@@ -140,8 +141,10 @@ pub(crate) fn pre(
     op: &mut Op<Asked>,
     event: &ClassEvent,
 ) -> Result<bool> {
-    if is_exempt(group, op) {
-        return Ok(false);
+    let exempt = is_exempt(group, op);
+
+    if exempt || op.is_probe() {
+        return Ok(exempt && op.is_probe());
     }
     if op.nowait() {
         return Err(EAGAIN);

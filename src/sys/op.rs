@@ -85,6 +85,11 @@ impl<T> Op<T> {
         self.flags() & bindings::FSNOTIFY_OP_NOWAIT != 0
     }
 
+    /// Is it none, and only to be said if the group exempts the current process?
+    pub(crate) fn is_probe(&self) -> bool {
+        self.flags() & bindings::FSNOTIFY_OP_PROBE != 0
+    }
+
     /// What kind of operation it is: `FAN_OP_ASYNC`, `FAN_OP_MAPPED`, or neither.
     pub(crate) fn kind(&self) -> u32 {
         let flag = |here, there| {
