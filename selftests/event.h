@@ -188,6 +188,9 @@ static inline int parse_record(struct __test_metadata *const _metadata,
 /* For tests of operations that have any: besides FAN_OP_UNPAIRED. */
 static __u32 known_op_flags;
 
+/* For tests in which it is not known what an entry stands for. */
+static bool object_unknown;
+
 /* The event itself, as it is in a mark: without FAN_PRE() and FAN_POST(). */
 static inline __u64 plain_event(const struct event *ev)
 {
@@ -212,7 +215,8 @@ static inline void records_check(struct __test_metadata *const _metadata,
 		may |= RECORD_NAME;
 
 	/* What is to be created may not be there, before and after. */
-	if (event == FAN_CREATE)
+	if (event == FAN_CREATE ||
+	    (object_unknown && (ev->mask & ALL_PRE || ev->result < 0)))
 		may |= RECORD_FID;
 	else
 		need |= RECORD_FID;
@@ -270,6 +274,8 @@ static inline void event_check(struct __test_metadata *const _metadata,
 		EXPECT_EQ(0LL, ev->result);
 	} else {
 		flags |= FAN_OP_UNPAIRED;
+		if (event & (FAN_DELETE | MOVED))
+			flags |= FAN_OP_LAST_LINK;
 	}
 	EXPECT_EQ(0U, ev->flags & ~flags);
 }

@@ -201,6 +201,104 @@ TEST_F(exchange, other_object_is_allowed)
 	expect_content(_metadata, "file2", "one");
 }
 
+/* All names as at the start of a test, whatever was done to them. */
+static void names_reset(struct __test_metadata *const _metadata)
+{
+	static const char *const files[] = { "file", "file2", "new", "moved" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		unlink(files[i]);
+		rmdir(files[i]);
+	}
+	unlink("dir");
+	rmdir("dir");
+	rmdir("dir2");
+	put_file(_metadata, "file", "one");
+	put_file(_metadata, "file2", "two");
+	put_file(_metadata, "new", "three");
+	ASSERT_EQ(0, mkdir("dir", 0755));
+	ASSERT_EQ(0, mkdir("dir2", 0755));
+}
+
+/*
+ * Allows what is asked about for the first and the second time, and exchanges
+ * the names after that. Returns the last question, which is about whatever has
+ * the name.
+ */
+static struct event exchange_twice(struct __test_metadata *const _metadata,
+				   struct group *g, struct job *job,
+				   const struct row *r)
+{
+	struct event pre, last;
+
+	object_unknown = true;
+	hold(_metadata, "begin", job->pid);
+	job_go(_metadata, job);
+	pre = event_next(_metadata, g);
+	for (int i = 0; i < 2; i++) {
+		EXPECT_NE(0ULL, pre.records & RECORD_FID);
+		allow(_metadata, g, &pre);
+		wait_held(_metadata, "begin");
+		exchange_names(_metadata, r);
+		release(_metadata, "begin");
+		last = next_question(_metadata, g, &pre, -EAGAIN);
+		EXPECT_LT(pre.cookie, last.cookie);
+		pre = last;
+		/* Before the answer, it does not get there. */
+		hold(_metadata, "begin", job->pid);
+	}
+	EXPECT_EQ(0ULL, pre.records & RECORD_FID);
+	allow(_metadata, g, &pre);
+	wait_held(_metadata, "begin");
+	exchange_names(_metadata, r);
+	return pre;
+}
+
+/* Who changes the name all the time does not keep others from using it. */
+TEST_F(exchange, all_the_time)
+{
+	struct event pre, post;
+	struct fid fid;
+	struct job *job;
+
+	mark_all(_metadata, self->g);
+	FOR_EACH_ROW(i, rows) {
+		snprintf(row, sizeof(row), "%s", rows[i].what);
+		names_reset(_metadata);
+		job = job_prepare(_metadata, rows[i].fn, NULL);
+		pre = exchange_twice(_metadata, self->g, job, &rows[i]);
+		fid = fid_of(_metadata, rows[i].object);
+		release(_metadata, "begin");
+		EXPECT_EQ(0, job_join(_metadata, job));
+
+		/* In the end it is told what it was. */
+		post = event_next(_metadata, self->g);
+		EXPECT_NE(0ULL, post.mask & ALL_POST);
+		EXPECT_EQ(plain_event(&pre), plain_event(&post));
+		EXPECT_EQ(pre.cookie, post.cookie);
+		EXPECT_EQ(0, post.result);
+		EXPECT_TRUE(same_fid(&fid, &post.fid));
+	}
+}
+
+/* Others may have to be asked about a directory than about a file. */
+TEST_F(exchange, kind_changes_all_the_time)
+{
+	static const struct row r = {
+		"rename", do_rename, FAN_MOVE, "file", "dir", "file"
+	};
+	struct event pre, post;
+	struct job *job;
+
+	mark_all(_metadata, self->g);
+	job = job_prepare(_metadata, do_rename, NULL);
+	pre = exchange_twice(_metadata, self->g, job, &r);
+	release(_metadata, "begin");
+	EXPECT_EQ(-EBUSY, job_join(_metadata, job));
+	post = event_next(_metadata, self->g);
+	expect_end(_metadata, &post, &pre, -EBUSY);
+}
+
 /* What is removed by someone else in between is not there to be asked about. */
 TEST_F(exchange, gone)
 {

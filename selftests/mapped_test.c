@@ -6,6 +6,7 @@
  */
 
 #include <pthread.h>
+#include <sys/ptrace.h>
 
 #include "fs.h"
 #include "group.h"
@@ -1414,6 +1415,42 @@ TEST_F(executed, filled_by_one_of_two)
 	EXPECT_EQ(-ENOEXEC, job_join(_metadata, job));
 	post = expect_post_of(_metadata, self->g, &pre, -ENOEXEC);
 	EXPECT_EQ(pre.cookie, post.cookie);
+}
+
+static long do_traced_exec(void *arg)
+{
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))
+		return -1;
+	return do_exec(arg);
+}
+
+/*
+ * Whoever traces it can keep it from going on for as long as they like. So it
+ * is not waited for, as is what else is mapped.
+ */
+TEST_F(executed, traced_and_not_waited_for)
+{
+	struct job *job = job_start(_metadata, do_traced_exec, "true");
+	struct event pre, barrier;
+	int status;
+
+	ASSERT_EQ(job->pid, waitpid(job->pid, &status, 0));
+	ASSERT_TRUE(WIFSTOPPED(status));
+	ASSERT_EQ(0, ptrace(PTRACE_SETOPTIONS, job->pid, NULL,
+			    (void *)PTRACE_O_TRACEEXEC));
+	ASSERT_EQ(0, ptrace(PTRACE_CONT, job->pid, NULL, NULL));
+	pre = expect_execution(_metadata, self->g, "true", job->pid);
+	allow(_metadata, self->g, &pre);
+	ASSERT_EQ(job->pid, waitpid(job->pid, &status, 0));
+	ASSERT_EQ(SIGTRAP | PTRACE_EVENT_EXEC << 8, status >> 8);
+
+	mark(_metadata, self->g, FAN_MARK_BARRIER, 0, ".");
+	barrier = event_next(_metadata, self->g);
+	EXPECT_EQ((__u64)FAN_Q_BARRIER, barrier.mask);
+
+	ASSERT_EQ(0, ptrace(PTRACE_DETACH, job->pid, NULL, NULL));
+	job_executed(_metadata, job);
+	expect_post_of(_metadata, self->g, &pre, 0);
 }
 
 /* A script and what interprets it: two accesses, with the same end. */

@@ -299,4 +299,36 @@ TEST_F(result, not_a_regular_file)
 	expect_silence(_metadata, self->g);
 }
 
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+static long do_open_interrupted(void *arg)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	if (sigaction(SIGUSR1, &sa, NULL))
+		return -1;
+	return open(arg, O_RDONLY | O_CLOEXEC);
+}
+
+/* What a call that a signal interrupts returns within the kernel is not told. */
+TEST_F(result, interrupted)
+{
+	struct group *g = group_open(_metadata, 0);
+	struct event pre;
+	struct job *job;
+
+	ASSERT_EQ(0, mkfifo("fifo", 0600));
+	mark(_metadata, g, FAN_MARK_ADD, FAN_OPEN, "fifo");
+	job = job_start(_metadata, do_open_interrupted, "fifo");
+	pre = expect_pre_of(_metadata, g, FAN_OPEN, 0, job->pid);
+	allow(_metadata, g, &pre);
+	while (!job_ended(job, 100))
+		ASSERT_EQ(0, kill(job->pid, SIGUSR1));
+	EXPECT_EQ(-EINTR, job_join(_metadata, job));
+	expect_post_of(_metadata, g, &pre, -EINTR);
+}
+
 TEST_HARNESS_MAIN
