@@ -29,15 +29,22 @@ struct event {
 	__u64 cookie;
 	__s64 result;
 	struct fid fid;		/* the object */
+	struct fid replaced;	/* and what a rename replaces */
 	struct fid dir;		/* and where it has its name */
 	char name[NAME_MAX + 1];
 	struct fid new_dir;	/* and where a rename puts it */
 	char new_name[NAME_MAX + 1];
 	__u64 offset;
 	__u64 count;
-	__s32 pidfd;
 	__u64 mnt_id;
+	__u64 cgroup_id;
+	__s32 pidfd;
 };
+
+/* Type of a handle that the file system has none of. */
+#ifndef FILEID_INVALID
+#define FILEID_INVALID	0xff
+#endif
 
 /* What a FID record says of an open file, by the calls that are there for it. */
 static inline int get_fid(int fd, struct fid *fid)
@@ -80,9 +87,6 @@ static inline bool same_fid(const struct fid *a, const struct fid *b)
 	return !memcmp(a, b, sizeof(*a));
 }
 
-/* The type of a handle that there is none of */
-#define FILEID_INVALID	0xff
-
 #define RECORD(type)	(1ULL << (type))
 #define RECORD_OP	RECORD(FAN_EVENT_INFO_TYPE_OP)
 #define RECORD_NAME	RECORD(FAN_EVENT_INFO_TYPE_DFID_NAME)
@@ -93,6 +97,8 @@ static inline bool same_fid(const struct fid *a, const struct fid *b)
 #define RECORD_RANGE	RECORD(FAN_EVENT_INFO_TYPE_RANGE)
 #define RECORD_PIDFD	RECORD(FAN_EVENT_INFO_TYPE_PIDFD)
 #define RECORD_MNT	RECORD(FAN_EVENT_INFO_TYPE_MNT)
+#define RECORD_CGROUP	RECORD(FAN_EVENT_INFO_TYPE_CGROUP)
+#define RECORD_REPLACED	RECORD(FAN_EVENT_INFO_TYPE_REPLACED)
 
 #define ALL_PRE		FAN_PRE(0xfff)
 #define ALL_POST	FAN_POST(0xfff)
@@ -110,7 +116,6 @@ static inline void parse_fid(struct __test_metadata *const _metadata,
 	memcpy(&fid->fsid, rec + 4, 8);
 	memcpy(&fid->bytes, rec + 12, 4);
 	memcpy(&fid->type, rec + 16, 4);
-	/* What has no handle says so. */
 	ASSERT_EQ(fid->type == FILEID_INVALID, !fid->bytes);
 	ASSERT_LE(fid->bytes, sizeof(fid->handle));
 	ASSERT_LE(fixed + fid->bytes, len);
@@ -136,9 +141,10 @@ static inline void parse_fid(struct __test_metadata *const _metadata,
 static inline int parse_record(struct __test_metadata *const _metadata,
 			       const char *rec, size_t len, struct event *ev)
 {
+	struct fanotify_event_info_cgroup cgroup;
 	struct fanotify_event_info_range range;
-	struct fanotify_event_info_pidfd pidfd;
 	struct fanotify_event_info_mnt mnt;
+	struct fanotify_event_info_pidfd pidfd;
 	struct fanotify_event_info_op op;
 
 	switch ((unsigned char)rec[0]) {
@@ -162,23 +168,32 @@ static inline int parse_record(struct __test_metadata *const _metadata,
 	case FAN_EVENT_INFO_TYPE_FID:
 		parse_fid(_metadata, rec, len, &ev->fid, NULL);
 		return 4;
+	case FAN_EVENT_INFO_TYPE_REPLACED:
+		parse_fid(_metadata, rec, len, &ev->replaced, NULL);
+		return 5;
 	case FAN_EVENT_INFO_TYPE_RANGE:
 		ASSERT_EQ(sizeof(range), len);
 		memcpy(&range, rec, sizeof(range));
 		ASSERT_EQ(0U, range.pad);
 		ev->offset = range.offset;
 		ev->count = range.count;
-		return 5;
-	case FAN_EVENT_INFO_TYPE_PIDFD:
-		ASSERT_EQ(sizeof(pidfd), len);
-		memcpy(&pidfd, rec, sizeof(pidfd));
-		ev->pidfd = pidfd.pidfd;
 		return 6;
 	case FAN_EVENT_INFO_TYPE_MNT:
 		ASSERT_EQ(sizeof(mnt), len);
 		memcpy(&mnt, rec, sizeof(mnt));
 		ev->mnt_id = mnt.mnt_id;
 		return 7;
+	case FAN_EVENT_INFO_TYPE_CGROUP:
+		ASSERT_EQ(sizeof(cgroup), len);
+		memcpy(&cgroup, rec, sizeof(cgroup));
+		ASSERT_EQ(0U, cgroup.pad);
+		ev->cgroup_id = cgroup.cgroup_id;
+		return 8;
+	case FAN_EVENT_INFO_TYPE_PIDFD:
+		ASSERT_EQ(sizeof(pidfd), len);
+		memcpy(&pidfd, rec, sizeof(pidfd));
+		ev->pidfd = pidfd.pidfd;
+		return 9;
 	}
 	ASSERT_TRUE(false)
 		TH_LOG("record of type %u", (unsigned char)rec[0]);
@@ -191,6 +206,9 @@ static __u32 known_op_flags;
 /* For tests in which it is not known what an entry stands for. */
 static bool object_unknown;
 
+/* For tests of groups that ask for some. */
+static __u64 known_records;
+
 /* The event itself, as it is in a mark: without FAN_PRE() and FAN_POST(). */
 static inline __u64 plain_event(const struct event *ev)
 {
@@ -202,7 +220,8 @@ static inline __u64 plain_event(const struct event *ev)
 static inline void records_check(struct __test_metadata *const _metadata,
 				 const struct event *ev, __u64 event)
 {
-	__u64 need = RECORD_OP, may = RECORD_PIDFD;
+	__u64 need = RECORD_OP | (known_records & ~RECORD_REPLACED);
+	__u64 may = RECORD_PIDFD | known_records;
 
 	if (event & MOVED)
 		need |= RECORD_OLD_NAME | RECORD_NEW_NAME;
@@ -253,12 +272,13 @@ static inline void event_check(struct __test_metadata *const _metadata,
 	}
 
 	if (ev->mask == FAN_Q_GONE) {
-		EXPECT_EQ(RECORD_OP | RECORD_FID, ev->records & ~RECORD_MNT);
+		EXPECT_EQ(RECORD_OP | RECORD_FID,
+			  ev->records & ~RECORD_MNT);
+		EXPECT_EQ((__s32)FILEID_INVALID, ev->fid.type);
 		EXPECT_EQ(0, ev->pid);
 		EXPECT_EQ(0ULL, ev->cookie);
 		EXPECT_EQ(0U, ev->flags);
 		EXPECT_EQ(0LL, ev->result);
-		EXPECT_EQ(FILEID_INVALID, ev->fid.type);
 		return;
 	}
 

@@ -186,6 +186,37 @@ TEST_F(read, buffer_unreadable)
 	finish(_metadata, self->g, job, &pre);
 }
 
+/* The longest name that a path can have. */
+static long stat_long_name(void *arg)
+{
+	char name[4090];
+	struct stat st;
+
+	memset(name, 'x', sizeof(name));
+	name[(long)arg] = 0;
+	return stat(name, &st) ? -errno : 0;
+}
+
+/* What no event has room for is no event, and no one waits behind it. */
+TEST_F(read, name_too_long)
+{
+	struct job *job, *other;
+	struct event pre;
+
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS | FAN_ONDIR, ".");
+	job = job_start(_metadata, stat_long_name, (void *)4000L);
+	EXPECT_EQ(-ENAMETOOLONG, job_join(_metadata, job));
+
+	/* None of these are in a file system, whoever is asked about them. */
+	job = job_start(_metadata, stat_long_name, (void *)1024L);
+	EXPECT_EQ(-ENAMETOOLONG, job_join(_metadata, job));
+	mark(_metadata, self->g, FAN_MARK_REMOVE, FAN_ACCESS | FAN_ONDIR, ".");
+
+	other = pre_queued(_metadata, self->g);
+	pre = expect_pre(_metadata, self->g, other->pid);
+	finish(_metadata, self->g, other, &pre);
+}
+
 TEST_F(read, whole_events)
 {
 	struct event pre[2];

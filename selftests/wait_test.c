@@ -56,16 +56,77 @@ TEST_F(wait, killed)
 	}
 }
 
+/* Nothing of it is left: as if it had never been there. */
 TEST_F(wait, killed_before_it_was_read)
 {
 	struct job *job = write_start(_metadata, "file", "AS");
-	const pid_t pid = job->pid;
-	struct event pre;
+	struct group_state st;
 
 	wait_pending(_metadata, self->g, 1);
 	job_kill(_metadata, job, SIGKILL);
-	pre = expect_pre(_metadata, self->g, pid);
-	expect_killed(_metadata, self->g, &pre);
+	expect_nothing(_metadata, self->g);
+	st = group_state(_metadata, self->g);
+	EXPECT_EQ(0, st.pending);
+	EXPECT_EQ(0, st.queued);
+	EXPECT_EQ(0, st.inflight);
+	expect_content(_metadata, "file", "as it was");
+}
+
+#define MANY 50
+
+/* However many of them there were, and not those who wait still. */
+TEST_F(wait, many_killed_before_they_were_read)
+{
+	struct job *before, *after;
+	struct event pre, pre2;
+
+	before = write_start(_metadata, "file", "AS");
+	wait_pending(_metadata, self->g, 1);
+	for (int i = 0; i < MANY; i++) {
+		struct job *job = write_start(_metadata, "file", "xx");
+
+		wait_pending(_metadata, self->g, 2);
+		job_kill(_metadata, job, SIGKILL);
+	}
+	after = write_start(_metadata, "file", "AS");
+	wait_pending(_metadata, self->g, 2);
+	EXPECT_EQ(2, group_state(_metadata, self->g).queued);
+
+	pre = expect_pre(_metadata, self->g, before->pid);
+	pre2 = expect_pre(_metadata, self->g, after->pid);
+	allow(_metadata, self->g, &pre);
+	allow(_metadata, self->g, &pre2);
+	EXPECT_EQ(2, job_join(_metadata, before));
+	EXPECT_EQ(2, job_join(_metadata, after));
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(2, event_next(_metadata, self->g).result);
+}
+
+/* From between others, in a group that others are asked after. */
+TEST_F(wait, killed_in_the_middle)
+{
+	struct group *other = group_open(_metadata, 0);
+	struct job *jobs[3];
+	struct event pre;
+
+	mark(_metadata, other, FAN_MARK_ADD, FAN_MODIFY, "file");
+	for (int i = 0; i < 3; i++) {
+		jobs[i] = write_start(_metadata, "file", "AS");
+		pre = expect_pre(_metadata, self->g, jobs[i]->pid);
+		allow(_metadata, self->g, &pre);
+		wait_pending(_metadata, other, i + 1);
+	}
+
+	/* The first group has allowed it, and is told. */
+	job_kill(_metadata, jobs[1], SIGKILL);
+	EXPECT_EQ(-EINTR, event_next(_metadata, self->g).result);
+	for (int i = 0; i < 3; i += 2) {
+		pre = expect_pre(_metadata, other, jobs[i]->pid);
+		allow(_metadata, other, &pre);
+		EXPECT_EQ(2, job_join(_metadata, jobs[i]));
+		expect_post(_metadata, other, &pre, 2);
+		EXPECT_EQ(2, event_next(_metadata, self->g).result);
+	}
 }
 
 /* Who is not told of the end is not told of this one, either. */

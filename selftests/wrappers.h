@@ -58,6 +58,21 @@ struct fanotify_event_info_op {
 #ifndef FAN_EVENT_MAX_LEN
 #define FAN_EVENT_MAX_LEN	4096
 #endif
+#ifndef FAN_EVENT_INFO_TYPE_CGROUP
+#define FAN_EVENT_INFO_TYPE_CGROUP	33
+#define FAN_EVENT_INFO_TYPE_REPLACED	34
+struct fanotify_event_info_cgroup {
+	struct fanotify_event_info_header hdr;
+	__u32 pad;
+	__u64 cgroup_id;
+};
+#endif
+#ifndef FAN_IOC_RECORDS
+#define FAN_IOC_RECORDS		_IO('F', 0xE5)
+#define FAN_RECORD_MNT		0x1
+#define FAN_RECORD_CGROUP	0x2
+#define FAN_RECORD_REPLACED	0x4
+#endif
 #ifndef FAN_RESPONSE_INFO_OP
 #define FAN_RESPONSE_INFO_OP	32
 struct fanotify_response_info_op {

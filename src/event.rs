@@ -7,28 +7,30 @@
 //! One [`Event`] is allocated for each operation that a group is asked about. It is what the
 //! listener reads twice. Who may do what with it is a matter of which handle one owns:
 //!
-//! 1. *Queued.* [`Event::ask`] gives two handles. The [`Pre`] goes into the PRE lane, and a record
-//!    of it into the tree of questions (`queue.rs`).
-//! 2. *Read.* The [`Pre`] is taken from the lane and used up by copying the event to user space.
-//! 3. *Answered.* The record is taken from the tree and the [`Verdict`] is set, which wakes up the
-//!    task. A task that is killed takes the record from the tree itself; so there is either a
-//!    verdict or a cancellation, and never both.
+//! 1. *Queued.* [`Event::ask`] returns the event, of which a question goes into the PRE lane
+//!    (`queue/questions.rs`), and the right to end it, which stays with the operation.
+//! 2. *Read.* The question is taken from the lane, and the event copied to user space.
+//! 3. *Answered.* The question is taken out and the [`Reply`] is set, which wakes up the task. A
+//!    task that is killed takes the question out itself; so there is either a reply or a
+//!    cancellation, and never both. If it was not read by then, the story ends.
 //! 4. *In flight.* The operation owns the [`ReservedPost`]. If the group denied the operation, or
 //!    did not ask for POST, it is dropped and the story ends.
-//! 5. *Posted.* [`ReservedPost::end`] uses it up and gives the [`Post`], which goes into the POST
+//! 5. *Posted.* [`ReservedPost::end`] uses it up and returns the [`Post`], which goes into the POST
 //!    lane. No memory is needed for that and no limit applies: a POST cannot be lost, and as the
 //!    handle cannot be copied, it cannot come twice.
 //!
-//! A POST without a PRE ([`Event::unpaired`]) begins at 5 and counts against the queue limit. An
-//! overflow and the answer to a barrier begin there, too, and do not count.
+//! A POST without a PRE ([`Event::unpaired`]) begins at 5 and counts against the queue limit. What
+//! is not about an operation ([`Event::overflow`], [`Event::barrier`], [`Event::gone`]) begins there,
+//! too, and does not count.
 //!
 //! An answer can make the event ignored from there on. Then 5 is only reached if that is no longer
 //! so when the operation ends.
 //!
 //! # Locking
 //!
-//! An event has no lock. What changes in it is set once: the verdict under the group's queue lock,
-//! the outcome by the owner of the [`ReservedPost`].
+//! An event has no lock. What changes in it is set once: the reply under the group's queue lock,
+//! the outcome by the owner of the [`ReservedPost`]; but its place in the lane, which is changed
+//! and looked at under the queue lock.
 
 #![forbid(unsafe_code)]
 
@@ -36,6 +38,7 @@ use crate::mask::Mask;
 use crate::sys::completion::Completion;
 use crate::sys::fid::Fid;
 use crate::sys::ignore::Ignored;
+use crate::sys::memcg;
 use crate::sys::op::Op;
 use crate::sys::op::Place;
 use crate::sys::op::Range;
@@ -48,35 +51,51 @@ use kernel::list::impl_list_item;
 use kernel::list::ListArc;
 use kernel::list::ListLinks;
 use kernel::prelude::*;
+use kernel::sync::atomic::Atomic;
+use kernel::sync::atomic::Relaxed;
+use kernel::sync::Arc;
 use kernel::sync::SetOnce;
 use kernel::sync::UniqueArc;
 
-/// Lane of events that wait for an answer.
-pub(crate) const PRE: u64 = 0;
-/// Lane of all other events.
-pub(crate) const POST: u64 = 1;
+/// In which form an event is read, and in which lane it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// It waits for an answer.
+    Pre,
+    /// The end of an operation, and what is not about an operation.
+    Post,
+}
 
-/// The right to have an event in the PRE lane.
-pub(crate) type Pre = ListArc<Event, PRE>;
+/// A super block, and the number of the answer that allowed an operation on it.
+pub(crate) type InFlight = (usize, u64);
+
 /// The right to have an event in the POST lane.
-pub(crate) type Post = ListArc<Event, POST>;
+pub(crate) type Post = ListArc<Event>;
 
 /// What an event tells of the object and of the task.
 pub(crate) struct Subject {
     /// Event in its PRE form, its POST form, or both, and `FAN_ONDIR`.
     pub(crate) mask: Mask,
-    /// What kind of operation it is: `FAN_OP_ASYNC`, `FAN_OP_MAPPED`, or neither.
+    /// What kind of operation it is: `FAN_OP_ASYNC`, `FAN_OP_MAPPED`, `FAN_OP_NO_OPEN`.
     pub(crate) kind: u32,
     /// Who does it.
     pub(crate) pid: Pid,
+    /// Is a pidfd reported?
+    pub(crate) has_pidfd: bool,
     /// Id of the file system.
     pub(crate) fsid: [i32; 2],
     /// The object, if it is there already.
     pub(crate) fid: Option<Fid>,
+    /// What a rename replaces, as far as the group asks for it.
+    pub(crate) replaced: Option<KBox<Fid>>,
     /// Where the object has its name, as far as the group is told.
     pub(crate) place: Place,
     /// Bytes that were asked for.
     pub(crate) range: Option<Range>,
+    /// Unique id of the mount, if the group asks for it.
+    pub(crate) mount: Option<u64>,
+    /// Id of the cgroup of the task, if the group asks for it.
+    pub(crate) cgroup: Option<u64>,
 }
 
 /// How an operation ended.
@@ -86,6 +105,8 @@ pub(crate) struct Outcome {
     pub(crate) result: i64,
     /// Bytes that were read or written.
     pub(crate) range: Option<Range>,
+    /// `FAN_OP_LAST_LINK`, or 0.
+    pub(crate) flags: u32,
 }
 
 impl Outcome {
@@ -94,8 +115,18 @@ impl Outcome {
         Self {
             result: op.result(),
             range: op.range(),
+            flags: op.end_flags(),
         }
     }
+}
+
+/// What a group had marked and is gone.
+#[derive(Clone, Copy)]
+pub(crate) struct Gone {
+    /// Id of the file system that it was on.
+    pub(crate) fsid: [i32; 2],
+    /// Unique id of a mount.
+    pub(crate) mount: Option<u64>,
 }
 
 /// What an event is about.
@@ -105,38 +136,58 @@ enum About {
     Overflow,
     /// Operations have ended.
     Barrier,
+    Gone(Gone, Fid),
+}
+
+/// An answer, and what has become of the operation by it.
+#[derive(Clone, Copy)]
+pub(crate) struct Reply {
+    pub(crate) verdict: Verdict,
+    /// What the answer has made to be ignored.
+    pub(crate) ignored: Option<Ignored>,
+    /// By what the question is found while the operation is in flight, if it is.
+    pub(crate) in_flight: Option<InFlight>,
+}
+
+impl Reply {
+    /// A verdict, and no more.
+    pub(crate) fn of(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            ignored: None,
+            in_flight: None,
+        }
+    }
 }
 
 /// An event, see the [module](self).
 #[pin_data]
 pub(crate) struct Event {
-    /// Number of the operation, or of the barrier; 0 for an overflow.
+    /// Number of the operation, or of the barrier; 0 for what has none.
     cookie: u64,
     about: About,
     /// Was the group asked before?
     paired: bool,
-    verdict: SetOnce<Verdict>,
-    /// What the answer has made to be ignored.
-    ignored: SetOnce<Ignored>,
+    /// The group was asked, but the PRE could not be copied to user space.
+    unheard: SetOnce<()>,
+    reply: SetOnce<Reply>,
     outcome: SetOnce<Outcome>,
     /// The object, if the operation has made it.
     made: SetOnce<KBox<Fid>>,
     #[pin]
     answered: Completion,
+    /// In the POST lane, counted from the first that was ever there.
+    place: Atomic<u64>,
     #[pin]
-    pre_links: ListLinks<PRE>,
-    #[pin]
-    post_links: ListLinks<POST>,
+    links: ListLinks,
 }
 
 impl_list_arc_safe! {
-    impl ListArcSafe<{ PRE }> for Event { untracked; }
-    impl ListArcSafe<{ POST }> for Event { untracked; }
+    impl ListArcSafe<0> for Event { untracked; }
 }
 
 impl_list_item! {
-    impl ListItem<{ PRE }> for Event { using ListLinks { self.pre_links }; }
-    impl ListItem<{ POST }> for Event { using ListLinks { self.post_links }; }
+    impl ListItem<0> for Event { using ListLinks { self.links }; }
 }
 
 impl Event {
@@ -150,16 +201,16 @@ impl Event {
             cookie,
             about: about()?,
             paired,
-            verdict: SetOnce::new(),
-            ignored: SetOnce::new(),
+            unheard: SetOnce::new(),
+            reply: SetOnce::new(),
             outcome: SetOnce::new(),
             made: SetOnce::new(),
             answered <- Completion::new(),
-            pre_links <- ListLinks::new(),
-            post_links <- ListLinks::new(),
+            place: Atomic::new(0),
+            links <- ListLinks::new(),
         }? Error);
 
-        UniqueArc::pin_init(init, GFP_KERNEL_ACCOUNT)
+        UniqueArc::pin_init(init, memcg::gfp())
     }
 
     /// A question to a group, and the POST that is reserved for its answer.
@@ -168,15 +219,15 @@ impl Event {
     pub(crate) fn ask(
         cookie: u64,
         subject: impl FnOnce() -> Result<Subject>,
-    ) -> Result<(Pre, ReservedPost)> {
+    ) -> Result<(Arc<Self>, ReservedPost)> {
         let event = Self::new(cookie, || subject().map(About::Operation), true)?;
         let made = match event.subject().map(|s| &s.fid) {
-            Some(None) => Some(KBox::new(Fid::reserve()?, GFP_KERNEL_ACCOUNT)?),
+            Some(None) => Some(KBox::new(Fid::reserve()?, memcg::gfp())?),
             _ => None,
         };
-        let (pre, post) = ListArc::pair_from_pin_unique(event);
+        let post = Post::from(event);
 
-        Ok((pre, ReservedPost { post, made }))
+        Ok((post.clone_arc(), ReservedPost { post, made }))
     }
 
     /// The end of an operation that the group was not asked about.
@@ -208,11 +259,18 @@ impl Event {
         )?))
     }
 
+    /// The event that tells of what is gone. Fails with `ENOMEM`.
+    pub(crate) fn gone(gone: Gone) -> Result<Post> {
+        let about = || Ok(About::Gone(gone, Fid::invalid()));
+
+        Ok(ListArc::from(Self::new(0, about, false)?))
+    }
+
     /// The operation, if it is about one.
     fn subject(&self) -> Option<&Subject> {
         match &self.about {
             About::Operation(subject) => Some(subject),
-            About::Overflow | About::Barrier => None,
+            _ => None,
         }
     }
 
@@ -236,34 +294,55 @@ impl Event {
         matches!(self.about, About::Overflow)
     }
 
-    /// Is this the event that answers a barrier?
+    /// Does this answer a barrier?
     pub(crate) fn is_barrier(&self) -> bool {
         matches!(self.about, About::Barrier)
     }
 
     /// Does a POST follow when the operation ends?
-    pub(crate) fn wants_post(&self) -> bool {
+    fn wants_post(&self) -> bool {
         self.subject().is_some_and(|s| s.mask.post() != 0)
     }
 
-    /// Sets the answer, and what it has made to be ignored. The caller takes the event from the
-    /// tree of questions, so it is the only one.
-    pub(crate) fn answer(&self, verdict: Verdict, ignored: Option<Ignored>) {
-        if let Some(ignored) = ignored {
-            self.ignored.populate(ignored);
-        }
-        self.verdict.populate(verdict);
+    /// Was it allowed, so that a POST is owed when the operation ends?
+    pub(crate) fn is_owed_post(&self) -> bool {
+        self.verdict() == Some(Verdict::Allow) && self.wants_post()
+    }
+
+    /// Sets the answer, and wakes up the task. The caller takes the question out, so it is the only
+    /// one.
+    pub(crate) fn answer(&self, reply: Reply) {
+        self.reply.populate(reply);
         self.answered.complete();
     }
 
     /// The answer, if there is one.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
-        self.verdict.copy()
+        self.reply.as_ref().map(|reply| reply.verdict)
     }
 
     /// What the answer has made to be ignored, if it has.
     pub(crate) fn ignored(&self) -> Option<Ignored> {
-        self.ignored.copy()
+        self.reply.as_ref()?.ignored
+    }
+
+    /// By what the question is found while the operation is in flight.
+    pub(crate) fn in_flight(&self) -> Option<InFlight> {
+        self.reply.as_ref()?.in_flight
+    }
+
+    /// The group was asked, and has not heard of it: the POST says so.
+    pub(crate) fn set_unheard(&self) {
+        self.unheard.populate(());
+    }
+
+    /// Its place in the POST lane.
+    pub(crate) fn place(&self) -> u64 {
+        self.place.load(Relaxed)
+    }
+
+    pub(crate) fn set_place(&self, place: u64) {
+        self.place.store(place, Relaxed);
     }
 
     /// Waits for the answer. Fails with `EINTR` after a fatal signal.
@@ -276,72 +355,104 @@ impl Event {
         self.subject().map_or(0, |s| s.mask.into_raw())
     }
 
-    /// Who does the operation, if it is about one.
-    pub(crate) fn pid(&self) -> Option<&Pid> {
-        self.subject().map(|s| &s.pid)
+    /// Whom a pidfd is reported of, if it is.
+    pub(crate) fn pidfd_of(&self) -> Option<&Pid> {
+        let subject = self.subject().filter(|s| s.has_pidfd)?;
+
+        Some(&subject.pid)
     }
 
-    /// The object and its place, as far as user space is told of them now.
-    fn objects(&self, is_pre: bool) -> wire::Objects<'_> {
-        let Some(s) = self.subject() else {
-            return wire::Objects::default();
+    /// The records that it has, but those of all events.
+    fn records(&self, form: Form) -> wire::Records<'_> {
+        let s = match &self.about {
+            About::Operation(s) => s,
+            About::Gone(gone, fid) => {
+                return wire::Records {
+                    fsid: gone.fsid,
+                    fid: Some(fid),
+                    mount: gone.mount,
+                    ..Default::default()
+                }
+            }
+            About::Overflow | About::Barrier => return wire::Records::default(),
         };
-        let made = if is_pre { None } else { self.made.as_ref() };
+        let (made, range) = match form {
+            Form::Pre => (None, s.range),
+            Form::Post => (
+                self.made.as_ref(),
+                self.outcome.as_ref().and_then(|o| o.range),
+            ),
+        };
 
-        wire::Objects {
+        wire::Records {
+            fsid: s.fsid,
             place: Some(&s.place),
             fid: s.fid.as_ref().or(made.map(|fid| &**fid)),
+            replaced: s.replaced.as_deref(),
+            range,
+            mount: s.mount,
+            cgroup: s.cgroup,
+            has_pidfd: s.has_pidfd,
         }
     }
 
-    fn range(&self, is_pre: bool) -> Option<Range> {
-        if is_pre {
-            self.subject()?.range
-        } else {
-            self.outcome.as_ref()?.range
-        }
+    /// Bytes of the event as user space reads it.
+    pub(crate) fn len(&self, form: Form) -> usize {
+        self.records(form).event_len()
     }
 
-    /// Bytes of the event as user space reads it, with or without a pidfd.
-    pub(crate) fn len(&self, is_pre: bool, has_pidfd: bool) -> usize {
-        wire::len(
-            self.objects(is_pre),
-            self.range(is_pre).is_some(),
-            has_pidfd,
-        )
-    }
-
-    /// What user space reads as the PRE event, or else as the POST event, or as one that is not about
-    /// an operation.
-    pub(crate) fn fields(&self, is_pre: bool, pidfd: Option<i32>) -> wire::Fields<'_> {
+    /// What user space reads of the event, with the descriptor that it is told, if any.
+    pub(crate) fn fields(&self, form: Form, pidfd: Option<i32>) -> wire::Fields<'_> {
         let s = self.subject();
-        let form = if is_pre {
-            Mask::pre_only
-        } else {
-            Mask::post_only
+        let outcome = match form {
+            Form::Pre => None,
+            Form::Post => self.outcome.as_ref(),
         };
-        let unpaired = if !is_pre && self.is_limited() {
+        let is_unpaired =
+            form == Form::Post && (self.is_limited() || self.unheard.as_ref().is_some());
+        let unpaired = if is_unpaired {
             bindings::FAN_OP_UNPAIRED
         } else {
             0
         };
-        let outcome = if is_pre { None } else { self.outcome.as_ref() };
 
         wire::Fields {
-            mask: match &self.about {
-                About::Operation(s) => form(s.mask).into_raw(),
-                About::Overflow => bindings::FAN_Q_OVERFLOW.into(),
-                About::Barrier => bindings::FAN_Q_BARRIER.into(),
+            mask: match (&self.about, form) {
+                (About::Operation(s), Form::Pre) => s.mask.pre_only().into_raw(),
+                (About::Operation(s), Form::Post) => s.mask.post_only().into_raw(),
+                (About::Overflow, _) => bindings::FAN_Q_OVERFLOW.into(),
+                (About::Barrier, _) => bindings::FAN_Q_BARRIER.into(),
+                (About::Gone(..), _) => bindings::FAN_Q_GONE.into(),
             },
             pid: s.map_or(0, |s| s.pid.nr_for_current()),
-            flags: unpaired | s.map_or(0, |s| s.kind),
+            flags: unpaired | s.map_or(0, |s| s.kind) | outcome.map_or(0, |o| o.flags),
             cookie: self.cookie,
             result: outcome.map_or(0, |o| o.result),
-            fsid: s.map_or([0; 2], |s| s.fsid),
-            objects: self.objects(is_pre),
-            range: self.range(is_pre),
+            records: self.records(form),
             pidfd,
         }
+    }
+
+    /// A question about an operation without an object, for tests.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) fn for_test(cookie: u64) -> Result<Arc<Self>> {
+        let subject = || {
+            Ok(Subject {
+                mask: Mask::fold(bindings::FAN_MODIFY.into())?,
+                kind: 0,
+                pid: Pid::current_process(),
+                has_pidfd: false,
+                fsid: [0; 2],
+                fid: None,
+                replaced: None,
+                place: Place::Nowhere,
+                range: None,
+                mount: None,
+                cgroup: None,
+            })
+        };
+
+        Self::ask(cookie, subject).map(|(event, _)| event)
     }
 }
 
@@ -354,7 +465,7 @@ pub(crate) struct ReservedPost {
 }
 
 impl ReservedPost {
-    /// The operation ended: gives the event to be put into the POST lane.
+    /// The operation ended: returns the event to be put into the POST lane.
     pub(crate) fn end<T>(self, op: &Op<T>) -> Post {
         if let Some(mut fid) = self.made {
             if op.fill(&mut fid) {

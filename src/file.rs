@@ -4,12 +4,13 @@
 
 #![forbid(unsafe_code)]
 
-use crate::event::Event;
+use crate::event::Form;
+use crate::event::Gone;
 use crate::group;
-use crate::group::Filter;
-use crate::group::Group;
 use crate::op;
 use crate::op::Asked;
+use crate::op::Filter;
+use crate::op::Group;
 use crate::queue::Taken;
 use crate::sys::class::Class;
 use crate::sys::class::ClassEvent;
@@ -37,27 +38,19 @@ const FAN_IOC_OWN: u32 = _IO(b'F' as u32, 0xe0);
 /// ioctl: how many bytes could be read.
 const FIONREAD: u32 = bindings::FIONREAD;
 
-/// Bytes of an event as it is read.
-fn len(group: &Group, event: &Event, is_pre: bool) -> usize {
-    event.len(is_pre, group.reports_pidfd() && event.is_operation())
-}
+/// ioctl: sets which records events have.
+const FAN_IOC_RECORDS: u32 = _IO(b'F' as u32, 0xE5);
 
-/// Copies an event to user space and gives its length.
+/// Copies an event to user space and returns its length.
 ///
 /// Fails with `EFAULT`. No descriptor is left behind then.
-fn copy_event(
-    group: &Group,
-    file: &GroupFile,
-    taken: &Taken,
-    buf: &mut UserSliceWriter,
-) -> Result<usize> {
-    let (event, is_pre): (&Event, bool) = match taken {
-        Taken::Pre(pre) => (pre, true),
-        Taken::Post(post) => (post, false),
+fn copy_event(file: &GroupFile, taken: &Taken, buf: &mut UserSliceWriter) -> Result<usize> {
+    let (event, form) = match taken {
+        Taken::Pre(pre) => (&**pre, Form::Pre),
+        Taken::Post(post) => (&**post, Form::Post),
     };
-    let pid = event.pid().filter(|_| group.reports_pidfd());
-    let pidfd = pid.map(|pid| file.pidfd(pid));
-    let fields = event.fields(is_pre, pidfd.as_ref().map(|pidfd| pidfd.nr()));
+    let pidfd = event.pidfd_of().map(|pid| file.pidfd(pid));
+    let fields = event.fields(form, pidfd.as_ref().map(|pidfd| pidfd.nr()));
     let len = fields.write_to(buf)?;
 
     if let Some(pidfd) = pidfd {
@@ -66,7 +59,7 @@ fn copy_event(
     Ok(len)
 }
 
-/// Reads one event. Gives its length, or 0 if there is none and `wait` is false, and tells if that
+/// Reads one event. Returns its length, or 0 if there is none and `wait` is false, and tells if that
 /// was the last one.
 fn read_one(
     group: &Group,
@@ -74,13 +67,11 @@ fn read_one(
     wait: bool,
     buf: &mut UserSliceWriter,
 ) -> Result<(usize, bool)> {
-    let room = buf.len();
-    let fits = |event: &Event, is_pre| len(group, event, is_pre) <= room;
-    let Some((taken, last)) = group.take(wait, fits)? else {
+    let Some((taken, last)) = group.take(wait, buf.len())? else {
         return Ok((0, true));
     };
 
-    match copy_event(group, file, &taken, buf) {
+    match copy_event(file, &taken, buf) {
         Ok(len) => {
             group.taken(taken);
             Ok((len, last))
@@ -132,13 +123,17 @@ impl Class for Filter {
         op::post(group, op, event);
     }
 
-    /// Fails with `ENOMEM`.
+    /// Fails with `ENOMEM`, and with `ENOSPC` if there are too many.
     fn begin_barrier(group: ArcBorrow<'_, Group>, super_block: usize) -> Result<u64> {
         group.begin_barrier(super_block)
     }
 
     fn end_barrier(group: ArcBorrow<'_, Group>, number: u64) {
         group.end_barrier(number);
+    }
+
+    fn gone(group: ArcBorrow<'_, Group>, fsid: [i32; 2], mount: Option<u64>) {
+        group.tell_gone(Gone { fsid, mount });
     }
 
     fn wait(asked: &mut Asked) -> Result {
@@ -198,17 +193,18 @@ impl Class for Filter {
         }
     }
 
-    /// Fails with `ENOTTY` for a command that is not known.
+    /// Fails with `ENOTTY` for a command that is not known, and with `EINVAL` for a record that is
+    /// not.
     fn ioctl(group: ArcBorrow<'_, Group>, cmd: u32, arg: usize) -> Result<isize> {
         match cmd {
             FIONREAD => {
-                let len = group.bytes(|event, is_pre| len(&group, event, is_pre));
-                let len = i32::try_from(len).unwrap_or(i32::MAX);
+                let len = i32::try_from(group.bytes()).unwrap_or(i32::MAX);
                 let arg = UserPtr::from_addr(arg);
 
                 UserSlice::new(arg, size_of::<i32>()).writer().write(&len)?;
             }
             FAN_IOC_OWN => group.own(),
+            FAN_IOC_RECORDS => group.set_records(arg)?,
             _ => return Err(ENOTTY),
         }
         Ok(0)

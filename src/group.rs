@@ -19,18 +19,21 @@
 #![forbid(unsafe_code)]
 
 use crate::event::Event;
+use crate::event::Gone;
 use crate::event::Post;
-use crate::event::Pre;
+use crate::event::Reply;
 use crate::mask::Mask;
-use crate::op::Asked;
-use crate::queue::Barrier;
-use crate::queue::BarrierNode;
+use crate::queue::BarrierRoom;
 use crate::queue::Counts;
-use crate::queue::QuestionNode;
+use crate::queue::Question;
 use crate::queue::Queue;
 use crate::queue::Room;
 use crate::queue::Taken;
+use crate::records::AtomicRecords;
+use crate::records::Records;
+use crate::sys::class::Class;
 use crate::sys::class::ClassGroup;
+use crate::sys::memcg;
 use crate::sys::pid::AtomicId;
 use crate::sys::pid::Id;
 use crate::sys::pid::Pid;
@@ -61,12 +64,29 @@ pub(crate) const INIT_FLAGS: u32 = bindings::FAN_CLOEXEC
 /// Kinds of ignore masks that fanotify_mark(2) knows.
 const IGNORE_BITS: u32 = bindings::FAN_MARK_IGNORE | bindings::FAN_MARK_IGNORED_MASK;
 
-/// The class, see `sys/class.rs`. Its functions are in the files of their subject.
-pub(crate) struct Filter;
+/// Why an operation does not start.
+pub(crate) enum Refusal {
+    /// The group has denied it.
+    Denied(Error),
+    /// The task was killed while it waited.
+    Killed {
+        /// Has the listener read the question, or could it?
+        was_read: bool,
+    },
+}
 
-/// A group.
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Denied(errno) => errno,
+            Refusal::Killed { .. } => EINTR,
+        }
+    }
+}
+
+/// A group, whose operations have an `A` each.
 #[pin_data]
-pub(crate) struct Group {
+pub(crate) struct Group<A> {
     /// `FAN_*` of fanotify_init(2).
     flags: u32,
     /// The process whose operations raise no event.
@@ -74,13 +94,15 @@ pub(crate) struct Group {
     owner: SpinLock<Pid>,
     /// The same, for each operation to be compared with. Set under the lock.
     owner_id: AtomicId,
+    /// What the group asks for besides.
+    records: AtomicRecords,
     #[pin]
-    queue: SpinLock<Queue>,
+    queue: SpinLock<Queue<A>>,
     #[pin]
     readers: PollCondVar,
 }
 
-impl Group {
+impl<A: Default> Group<A> {
     /// Makes a group that is owned by the current process. Fails with `ENOMEM`.
     pub(crate) fn new(flags: u32, max_events: u32) -> Result<Arc<Self>> {
         // CAST: usize has at least 32 bits.
@@ -94,10 +116,11 @@ impl Group {
                 flags,
                 owner <- new_spinlock!(owner, "vfs_filter::owner"),
                 owner_id,
+                records: AtomicRecords::new(),
                 queue <- new_spinlock!(queue, "vfs_filter::queue"),
                 readers <- new_poll_condvar!("vfs_filter::readers"),
             }),
-            GFP_KERNEL_ACCOUNT,
+            memcg::gfp(),
         )
     }
 
@@ -109,6 +132,17 @@ impl Group {
     /// Are events to have a pidfd?
     pub(crate) fn reports_pidfd(&self) -> bool {
         self.flags & bindings::FAN_REPORT_PIDFD != 0
+    }
+
+    /// The records that events are to have from here on, besides those that all groups have.
+    pub(crate) fn records(&self) -> Records {
+        self.records.get()
+    }
+
+    /// Sets them. Fails with `EINVAL` for one that there is not.
+    pub(crate) fn set_records(&self, bits: usize) -> Result {
+        self.records.set(Records::parse(bits)?);
+        Ok(())
     }
 
     /// Makes the current process the owner.
@@ -141,24 +175,24 @@ impl Group {
     }
 
     /// Memory for a question, and for the operation if `wants_asked`. Fails with `ENOMEM`.
-    pub(crate) fn room(&self, wants_asked: bool) -> Result<(Room, Option<KBox<Asked>>)> {
+    pub(crate) fn room(&self, wants_asked: bool) -> Result<(Room, Option<KBox<A>>)> {
         let (room, asked) = self.queue.lock().spares(wants_asked);
         let room = match room {
             Some(room) => room,
-            None => Room::new(GFP_KERNEL_ACCOUNT)?,
+            None => Room::new(memcg::gfp())?,
         };
         let asked = match asked {
-            None if wants_asked => Some(KBox::new(Asked::new(), GFP_KERNEL_ACCOUNT)?),
+            None if wants_asked => Some(KBox::new(A::default(), memcg::gfp())?),
             asked => asked,
         };
 
         Ok((room, asked))
     }
 
-    /// Asks the listener. Gives false if the group was closed: there is no one to ask.
-    pub(crate) fn ask(&self, question: QuestionNode, pre: Pre) -> bool {
+    /// Asks the listener. Returns false if the group was closed: there is no one to ask.
+    pub(crate) fn ask(&self, question: Question, room: Room, event: &Event) -> bool {
         let mut queue = self.queue.lock();
-        let asked = queue.ask(question, pre);
+        let asked = queue.ask(question, room, event);
 
         if asked.is_ok() {
             self.readers.notify_all();
@@ -167,23 +201,30 @@ impl Group {
         asked.is_ok()
     }
 
-    /// Waits for the answer to a question of this group.
-    ///
-    /// Fails with what the listener denied it with, or `EINTR` after a fatal signal.
-    pub(crate) fn wait_for_answer(&self, event: &Event) -> Result {
-        let waited = event.wait();
+    /// Waits for the answer to a question of this group. Fails if there is none, or another than to
+    /// allow the operation.
+    pub(crate) fn wait_for_answer(&self, event: &Event) -> core::result::Result<(), Refusal> {
+        let was_read = match event.wait() {
+            Ok(()) => true,
+            Err(_) => {
+                let mut queue = self.queue.lock();
+                let cancelled = queue.cancel(event);
 
-        if waited.is_err() {
-            let mut queue = self.queue.lock();
-            let cancelled = queue.cancel(event.cookie());
-
-            drop(queue);
-            if cancelled.is_some() {
-                return waited;
+                drop(queue);
+                match cancelled {
+                    Some((_, was_read)) => return Err(Refusal::Killed { was_read }),
+                    // The question was taken out by someone who answered it.
+                    None => true,
+                }
             }
+        };
+
+        match event.verdict() {
+            Some(Verdict::Allow) => Ok(()),
+            Some(Verdict::Deny(errno)) => Err(Refusal::Denied(errno)),
+            // The group is being closed, and no one is told.
+            None => Err(Refusal::Killed { was_read }),
         }
-        // The question was taken out by someone who answered it.
-        event.verdict().map_or(Err(EINTR), Verdict::into_result)
     }
 
     /// Takes an answer from user space to this group, which is `class_group` to the C side.
@@ -193,7 +234,7 @@ impl Group {
     /// `ENOENT`.
     ///
     /// [`Targets::ignore`]: crate::sys::ignore::Targets::ignore
-    pub(crate) fn answer(&self, class_group: &ClassGroup<Filter>, answer: &Answer) -> Result {
+    pub(crate) fn answer<C: Class>(&self, class_group: &ClassGroup<C>, answer: &Answer) -> Result {
         let ignored = if answer.ignore {
             let targets = self.queue.lock().targets(answer.cookie)?;
 
@@ -201,17 +242,21 @@ impl Group {
         } else {
             None
         };
+        let reply = Reply {
+            ignored,
+            ..Reply::of(answer.verdict)
+        };
 
         let mut queue = self.queue.lock();
-        let remnant = queue.answer(answer.cookie, answer.verdict, ignored);
+        let answered = queue.answer(answer.cookie, reply);
 
         drop(queue);
-        remnant.map(drop)
+        answered.map(drop)
     }
 
     /// An operation ended that the group was asked about: tells it, if there is a `post`. Keeps what
     /// the operation had in `asked`.
-    pub(crate) fn end(&self, event: &Event, post: Option<Post>, asked: Option<KBox<Asked>>) {
+    pub(crate) fn end(&self, event: &Event, post: Option<Post>, asked: Option<KBox<A>>) {
         let mut queue = self.queue.lock();
         // The event before the barriers that wait for it.
         let rejected = post.and_then(|post| {
@@ -228,47 +273,52 @@ impl Group {
         drop(rejected);
         drop(landed);
         drop(not_kept);
-        if has_barriers {
-            self.answer_barriers();
+        if let (true, Some((super_block, _))) = (has_barriers, event.in_flight()) {
+            self.answer_barriers(super_block);
         }
     }
 
     /// Sees to it that `FAN_Q_BARRIER` is sent when all operations on a super block have ended that
-    /// the group has allowed by now, and after [`Group::end_barrier`]. Gives the barrier's number.
+    /// the group has allowed by now, and after [`Group::end_barrier`]. Returns the barrier's number.
     ///
-    /// Only one task at a time may call this. Fails with `ENOMEM`, and with `EBUSY` if too many are
-    /// there that were not read.
+    /// Only one task at a time may call this. Fails with `ENOMEM`, and with `ENOSPC` if there are
+    /// too many whose events were not read.
     pub(crate) fn begin_barrier(&self, super_block: usize) -> Result<u64> {
-        let queue = self.queue.lock();
-        let (is_full, number) = (queue.has_all_barriers(), queue.barriers_begun() + 1);
+        let number = self.queue.lock().next_barrier()?;
+        let event = Event::barrier(number)?;
+        let room = BarrierRoom::new(memcg::gfp())?;
 
-        drop(queue);
-        if is_full {
-            return Err(EBUSY);
-        }
-        let barrier = Barrier::new(super_block, Event::barrier(number)?);
-        let node = BarrierNode::new(number, barrier, GFP_KERNEL_ACCOUNT)?;
-
-        self.queue.lock().begin_barrier(node);
+        self.queue.lock().begin_barrier(super_block, event, room);
         Ok(number)
     }
 
     /// Operations that the group was not asked about have ended, as far as a barrier is about them.
     pub(crate) fn end_barrier(&self, number: u64) {
-        self.queue.lock().end_barrier(number);
-        self.answer_barriers();
+        let super_block = self.queue.lock().end_barrier(number);
+
+        if let Some(super_block) = super_block {
+            self.answer_barriers(super_block);
+        }
     }
 
-    fn answer_barriers(&self) {
+    fn answer_barriers(&self, super_block: usize) {
         loop {
             let mut queue = self.queue.lock();
-            let Some(answered) = queue.answer_barrier() else {
+            let Some(answered) = queue.answer_barrier(super_block) else {
                 return;
             };
 
             self.readers.notify_all();
             drop(queue);
             drop(answered);
+        }
+    }
+
+    /// Tells what is gone. If there is no memory for that, it is lost as others are.
+    pub(crate) fn tell_gone(&self, gone: Gone) {
+        match Event::gone(gone) {
+            Ok(post) => self.queue_post(|queue| queue.post(post)),
+            Err(_) => self.lose(),
         }
     }
 
@@ -285,7 +335,7 @@ impl Group {
         });
     }
 
-    fn queue_post(&self, put: impl FnOnce(&mut Queue) -> core::result::Result<(), Post>) {
+    fn queue_post(&self, put: impl FnOnce(&mut Queue<A>) -> core::result::Result<(), Post>) {
         let mut queue = self.queue.lock();
         let rejected = put(&mut queue);
 
@@ -294,20 +344,16 @@ impl Group {
         drop(rejected);
     }
 
-    /// Takes the first event that user space is to read, see [`Queue::take`], and tells if that was
+    /// Takes the event that user space is to read next, see [`Queue::take`], and tells if that was
     /// the last one.
     ///
-    /// If there is none, waits for one unless `wait` is false, and gives `None` then. Fails with
-    /// `ERESTARTSYS` after a signal.
-    pub(crate) fn take(
-        &self,
-        wait: bool,
-        fits: impl Fn(&Event, bool) -> bool,
-    ) -> Result<Option<(Taken, bool)>> {
+    /// If there is none, waits for one unless `wait` is false, and returns `None` then. Fails with
+    /// `EINVAL` if there is not enough room, and with `ERESTARTSYS` after a signal.
+    pub(crate) fn take(&self, wait: bool, room: usize) -> Result<Option<(Taken, bool)>> {
         let mut queue = self.queue.lock();
 
         loop {
-            match queue.take(&fits) {
+            match queue.take(room) {
                 Ok(None) if wait => {}
                 other => return other,
             }
@@ -320,22 +366,33 @@ impl Group {
     /// An event could not be copied to user space.
     pub(crate) fn put_back(&self, taken: Taken) {
         let mut queue = self.queue.lock();
+        let cancelled = queue.put_back(taken);
 
-        queue.put_back(taken);
         self.readers.notify_all();
+        drop(queue);
+        drop(cancelled);
     }
 
     /// User space has read an event.
     pub(crate) fn taken(&self, taken: Taken) {
-        match taken {
-            Taken::Post(post) if post.is_overflow() => self.queue.lock().keep_overflow(post),
-            other => drop(other),
+        let post = match taken {
+            Taken::Post(post) if !post.is_operation() => post,
+            other => return drop(other),
+        };
+        let mut queue = self.queue.lock();
+        let done_with = queue.set_read(post);
+
+        // It may have been queued again.
+        if !queue.is_empty() {
+            self.readers.notify_all();
         }
+        drop(queue);
+        drop(done_with);
     }
 
-    /// Bytes of all events in the queue, see [`Queue::bytes`].
-    pub(crate) fn bytes(&self, len: impl Fn(&Event, bool) -> usize) -> usize {
-        self.queue.lock().bytes(len)
+    /// Bytes of all events in the queue.
+    pub(crate) fn bytes(&self) -> usize {
+        self.queue.lock().bytes()
     }
 
     /// Is there something to read?
@@ -354,7 +411,7 @@ impl Group {
     }
 }
 
-/// Checks flags and mask of fanotify_mark(2), gives the mask that marks are to have.
+/// Checks flags and mask of fanotify_mark(2), returns the mask that marks are to have.
 ///
 /// Fails with `EINVAL` for an event that cannot be filtered, and for an ignore mask of the old kind
 /// or one that does not survive modification.

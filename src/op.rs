@@ -11,18 +11,26 @@ use crate::event::Event;
 use crate::event::Outcome;
 use crate::event::ReservedPost;
 use crate::event::Subject;
-use crate::group::Filter;
-use crate::group::Group;
+use crate::group;
+use crate::group::Refusal;
 use crate::mask::Mask;
 use crate::queue::Question;
 use crate::sys::class::attach;
 use crate::sys::class::ClassEvent;
 use crate::sys::class::ClassGroup;
+use crate::sys::ignore::Targets;
+use crate::sys::memcg;
 use crate::sys::op::Op;
 use kernel::bindings;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::Arc;
+
+/// The class, see `sys/class.rs`. Its functions are in `file.rs`.
+pub(crate) struct Filter;
+
+/// A group, with the memory that its operations have.
+pub(crate) type Group = group::Group<Asked>;
 
 /// A group that was asked.
 struct Record {
@@ -34,24 +42,18 @@ struct Record {
 
 /// The groups that an operation asked, in that order. Most often that is one. When the operation has
 /// ended, the first of them keeps the memory for another one.
+#[derive(Default)]
 pub(crate) struct Asked {
     first: Option<Record>,
     others: KVec<Record>,
 }
 
 impl Asked {
-    pub(crate) fn new() -> Self {
-        Self {
-            first: None,
-            others: KVec::new(),
-        }
-    }
-
     fn push(&mut self, record: Record) -> Result {
         if self.first.is_none() {
             self.first = Some(record);
         } else {
-            self.others.push(record, GFP_KERNEL_ACCOUNT)?;
+            self.others.push(record, memcg::gfp())?;
         }
         Ok(())
     }
@@ -76,13 +78,15 @@ impl Asked {
     /// Fails with what it denied the operation with, or `EINTR` after a fatal signal.
     pub(crate) fn wait(&mut self) -> Result {
         let record = self.last_mut().ok_or(EIO)?;
-        let answer = record.group.get().wait_for_answer(&record.event);
+        let Err(refusal) = record.group.get().wait_for_answer(&record.event) else {
+            return Ok(());
+        };
 
-        // A group that denies is not told the end. One that was interrupted is.
-        if record.event.verdict().is_some() && answer.is_err() {
+        // A group that denies is not told the end, nor one that has not heard of the beginning.
+        if !matches!(refusal, Refusal::Killed { was_read: true }) {
             record.post = None;
         }
-        answer
+        Err(refusal.into())
     }
 
     /// The operation ended: tells the groups.
@@ -118,24 +122,33 @@ fn is_exempt(group: &ClassGroup<Filter>, op: &mut Op<Asked>) -> bool {
     op.is_by(group.get().owner_id()) || op.attached().is_some_and(|asked| asked.contains(group))
 }
 
-/// What a group is told of an operation. Fails with `ENOMEM`, or if there is no file handle.
+/// What a group is told of an operation. Fails with `ENOMEM`, and with `ENAMETOOLONG`.
 fn subject(group: &Group, op: &Op<Asked>, event: &ClassEvent, mask: Mask) -> Result<Subject> {
+    let records = group.records();
+
     Ok(Subject {
         mask,
         kind: op.kind(),
         pid: event.pid(),
+        has_pidfd: group.reports_pidfd(),
         fsid: event.fsid(),
         fid: op.fid()?,
+        replaced: if records.replaced() {
+            op.replaced()?
+        } else {
+            None
+        },
         place: op.place(group.reports_name())?,
         range: op.range(),
+        mount: records.mount().then(|| event.mount()),
+        cgroup: records.cgroup().then(|| op.cgroup_id()),
     })
 }
 
-/// An operation is about to start. Gives true if the group was asked and is to be waited for; of a
-/// probe, if the group exempts the task.
+/// An operation is about to start. Returns true if the group was asked and is to be waited for.
 ///
-/// Fails with `EAGAIN` if the caller cannot wait, and with `ENOMEM`: an operation that a group
-/// could not be asked about is not let pass.
+/// Fails with `EAGAIN` if the caller cannot wait, with `ENOMEM`, and with `ENAMETOOLONG` where there
+/// is no room for a name: an operation that a group could not be asked about is not let pass.
 pub(crate) fn pre(
     group: &ClassGroup<Filter>,
     op: &mut Op<Asked>,
@@ -157,10 +170,11 @@ pub(crate) fn pre(
     let (pre, post) = Event::ask(cookie, subject)?;
     let record = Record {
         group: group.into(),
-        event: pre.clone_arc(),
+        event: pre.clone(),
         post: (wanted.post() != 0).then_some(post),
     };
-    let question = Question::new(pre.clone_arc(), op, event);
+    let super_block = op.counts().then_some(op.super_block());
+    let question = Question::new(pre.clone(), Targets::of(op, event), super_block);
     let (room, asked) = group.get().room(op.attached().is_none())?;
 
     if let Some(asked) = asked {
@@ -169,7 +183,7 @@ pub(crate) fn pre(
     let asked = op.attached().ok_or(EIO)?;
 
     asked.push(record)?;
-    if group.get().ask(room.into_node(cookie, question), pre) {
+    if group.get().ask(question, room, &pre) {
         return Ok(true);
     }
 

@@ -10,5 +10,6 @@ pub(crate) mod completion;
 pub(crate) mod fid;
 pub(crate) mod ignore;
 pub(crate) mod inode;
+pub(crate) mod memcg;
 pub(crate) mod op;
 pub(crate) mod pid;

@@ -19,14 +19,6 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// As the result of asking.
-    pub(crate) fn into_result(self) -> Result {
-        match self {
-            Self::Allow => Ok(()),
-            Self::Deny(errno) => Err(errno),
-        }
-    }
-
     /// Takes the verdict from `struct fanotify_response`'s `response`.
     ///
     /// Fails with `EINVAL` for unknown bits, none or both of allow and deny, and an errno that may
@@ -93,5 +85,112 @@ impl Answer {
             verdict,
             ignore,
         })
+    }
+}
+
+#[kunit_tests(vfs_filter_verdict)]
+mod tests {
+    use super::*;
+
+    const ALLOW: u32 = bindings::FAN_ALLOW | bindings::FAN_INFO;
+    const DENY: u32 = bindings::FAN_DENY | bindings::FAN_INFO;
+    const IGNORE: u32 = bindings::FAN_RESPONSE_IGNORE;
+    const COOKIE: u64 = 0x0102_0304_0506_0708;
+
+    fn deny_with(errno: u32) -> u32 {
+        DENY | errno << bindings::FAN_ERRNO_SHIFT
+    }
+
+    /// An answer as user space writes it.
+    fn answer(response: u32) -> [u8; ANSWER_LEN] {
+        let mut b = [0; ANSWER_LEN];
+
+        b[..4].copy_from_slice(&bindings::FAN_NOFD.to_ne_bytes());
+        b[4..8].copy_from_slice(&response.to_ne_bytes());
+        b[8] = bindings::FAN_RESPONSE_INFO_OP as u8;
+        b[10..12].copy_from_slice(&(RawAnswer::INFO_LEN as u16).to_ne_bytes());
+        b[16..].copy_from_slice(&COOKIE.to_ne_bytes());
+        b
+    }
+
+    fn verdict(response: u32) -> Result<Verdict> {
+        Ok(Answer::parse(&answer(response))?.verdict)
+    }
+
+    fn is_refused(bytes: &[u8; ANSWER_LEN]) -> bool {
+        matches!(Answer::parse(bytes), Err(err) if err == EINVAL)
+    }
+
+    #[test]
+    fn allow_and_deny() -> Result {
+        let allowed = Answer::parse(&answer(ALLOW))?;
+
+        assert!(allowed.verdict == Verdict::Allow && !allowed.ignore);
+        assert_eq!(allowed.cookie, COOKIE);
+        assert!(verdict(DENY)? == Verdict::Deny(EPERM));
+        Ok(())
+    }
+
+    #[test]
+    fn a_denial_has_one_of_a_few_errnos() {
+        let valid = [
+            bindings::EPERM,
+            bindings::EIO,
+            bindings::EBUSY,
+            bindings::ETXTBSY,
+            bindings::EAGAIN,
+            bindings::ENOSPC,
+            bindings::EDQUOT,
+            bindings::EROFS,
+        ];
+
+        for errno in 1..256 {
+            let verdict = verdict(deny_with(errno));
+
+            if valid.contains(&errno) {
+                let denied = Error::from_errno(-(errno as i32));
+
+                assert!(verdict == Ok(Verdict::Deny(denied)));
+            } else {
+                assert!(verdict == Err(EINVAL));
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_can_be_ignored_where_it_is_allowed() -> Result {
+        assert!(Answer::parse(&answer(ALLOW | IGNORE))?.ignore);
+        assert!(is_refused(&answer(DENY | IGNORE)));
+        Ok(())
+    }
+
+    #[test]
+    fn other_responses_are_refused() {
+        for response in [
+            0,
+            bindings::FAN_INFO,
+            bindings::FAN_ALLOW,
+            bindings::FAN_DENY,
+            ALLOW | DENY,
+            ALLOW | bindings::FAN_AUDIT,
+            ALLOW | 1 << bindings::FAN_ERRNO_SHIFT,
+        ] {
+            assert!(is_refused(&answer(response)));
+        }
+        for bit in 0..32 {
+            let response = ALLOW ^ 1 << bit;
+
+            assert_eq!(is_refused(&answer(response)), response != ALLOW | IGNORE);
+        }
+    }
+
+    #[test]
+    fn every_byte_has_to_be_right() {
+        for at in (0..ANSWER_LEN).filter(|at| !(4..8).contains(at)) {
+            let mut bytes = answer(ALLOW);
+
+            bytes[at] ^= 0x80;
+            assert_eq!(is_refused(&bytes), at < 16);
+        }
     }
 }

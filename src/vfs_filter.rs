@@ -13,6 +13,7 @@
 //! | [`mask`] | which events can be filtered, and their PRE and POST bits |
 //! | [`event`] | an event and what its owner may do with it |
 //! | [`queue`] | the two lanes of a group and the events that wait for an answer |
+//! | [`records`] | which records a group asks for besides |
 //! | [`group`] | a group: its flags, owner and life cycle |
 //! | [`op`] | an operation in flight: whom it asked, and who is told its end |
 //! | [`verdict`] | answers of user space |
@@ -31,6 +32,7 @@ mod group;
 mod mask;
 mod op;
 mod queue;
+mod records;
 mod sys;
 mod verdict;
 mod wire;
@@ -52,7 +54,7 @@ module! {
 /// operation that asked one of them holds a reference to the module, which is dropped by code
 /// outside of it, so that none of them is left by then.
 struct VfsFilter {
-    _class: sys::class::Registration<group::Filter>,
+    _class: sys::class::Registration<op::Filter>,
 }
 
 impl kernel::Module for VfsFilter {

@@ -12,7 +12,10 @@
 //! | `DFID` | 20 + handle | instead: an object is made in this directory without a name |
 //! | `OLD_DFID_NAME`, `NEW_DFID_NAME` | as `DFID_NAME` | instead: both names of a rename |
 //! | `FID` | 20 + handle | there is an object |
+//! | `REPLACED` | 20 + handle | a rename replaces it, and the group asks for it |
 //! | `RANGE` | 24 | the bytes are known |
+//! | `MNT` | 16 | the group asks for it |
+//! | `CGROUP` | 16 | the group asks for it |
 //! | `PIDFD` | 8 | the group asks for it |
 //!
 //! C header: [`include/uapi/linux/fanotify.h`](srctree/include/uapi/linux/fanotify.h)
@@ -20,9 +23,11 @@
 #![forbid(unsafe_code)]
 
 use crate::sys::fid::Fid;
+use crate::sys::fid::MAX_HANDLE_SZ;
 use crate::sys::op::Entry;
 use crate::sys::op::Place;
 use crate::sys::op::Range;
+use crate::sys::op::MAX_NAME;
 use kernel::bindings;
 use kernel::prelude::*;
 use kernel::uaccess::UserSliceWriter;
@@ -31,15 +36,29 @@ const METADATA_LEN: usize = size_of::<bindings::fanotify_event_metadata>();
 const OP_LEN: usize = size_of::<bindings::fanotify_event_info_op>();
 const RANGE_LEN: usize = size_of::<bindings::fanotify_event_info_range>();
 const PIDFD_LEN: usize = size_of::<bindings::fanotify_event_info_pidfd>();
+const MNT_LEN: usize = size_of::<bindings::fanotify_event_info_mnt>();
+const CGROUP_LEN: usize = size_of::<bindings::fanotify_event_info_cgroup>();
 /// Of a record with a file handle: its header, the file system id, and `struct file_handle`.
 const FID_LEN: usize = size_of::<bindings::fanotify_event_info_fid>() + 8;
+
+// Whoever has room for `FAN_EVENT_MAX_LEN` bytes can read any event. The longest is a rename that
+// replaces something, with all records that can be asked for.
+static_assert!({
+    let max_len = 4096;
+    let fid = FID_LEN + MAX_HANDLE_SZ;
+    let named = fid + (MAX_NAME + 1).next_multiple_of(4);
+    let ids = RANGE_LEN + MNT_LEN + CGROUP_LEN + PIDFD_LEN;
+
+    METADATA_LEN + OP_LEN + 2 * named + 2 * fid + ids <= max_len
+});
+static_assert!(MNT_LEN == CGROUP_LEN);
 
 /// Length of an answer: `struct fanotify_response` and `struct fanotify_response_info_op`.
 pub(crate) const ANSWER_LEN: usize = size_of::<bindings::fanotify_response>() + RawAnswer::INFO_LEN;
 
 /// What a record begins with.
 fn header(kind: u32, len: usize) -> [u8; 4] {
-    // CAST: Types of records are below 256, and records below 1 KiB.
+    // CAST: Types of records are below 256, and records below `FAN_EVENT_MAX_LEN`.
     let [low, high] = (len as u16).to_ne_bytes();
 
     [kind as u8, 0, low, high]
@@ -55,9 +74,9 @@ struct FidRecord<'a> {
 }
 
 impl<'a> FidRecord<'a> {
-    fn object(fid: &'a Fid) -> Self {
+    fn object(kind: u32, fid: &'a Fid) -> Self {
         Self {
-            kind: bindings::FAN_EVENT_INFO_TYPE_FID,
+            kind,
             fid,
             name: None,
         }
@@ -107,18 +126,30 @@ impl<'a> FidRecord<'a> {
     }
 }
 
-/// What there is to be told of the objects of an event.
+/// What there is to be told of an event, besides what is told of all.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Objects<'a> {
+pub(crate) struct Records<'a> {
+    /// Id of the file system.
+    pub(crate) fsid: [i32; 2],
     /// Where the object has its name, or both of its names.
     pub(crate) place: Option<&'a Place>,
     /// The object.
     pub(crate) fid: Option<&'a Fid>,
+    /// What a rename replaces.
+    pub(crate) replaced: Option<&'a Fid>,
+    /// Bytes of the file.
+    pub(crate) range: Option<Range>,
+    /// Unique id of the mount.
+    pub(crate) mount: Option<u64>,
+    /// Id of the task's cgroup.
+    pub(crate) cgroup: Option<u64>,
+    /// Is there a pidfd?
+    pub(crate) has_pidfd: bool,
 }
 
-impl Objects<'_> {
-    /// Calls `f` for all records, in their order.
-    fn for_each<E>(
+impl Records<'_> {
+    /// Calls `f` for all that have a file handle, in their order.
+    fn for_each_fid<E>(
         &self,
         mut f: impl FnMut(FidRecord<'_>) -> core::result::Result<(), E>,
     ) -> core::result::Result<(), E> {
@@ -148,34 +179,36 @@ impl Objects<'_> {
                 ))?;
             }
         }
-        self.fid.map_or(Ok(()), |fid| f(FidRecord::object(fid)))
+        if let Some(fid) = self.fid {
+            f(FidRecord::object(bindings::FAN_EVENT_INFO_TYPE_FID, fid))?;
+        }
+        if let Some(fid) = self.replaced {
+            f(FidRecord::object(
+                bindings::FAN_EVENT_INFO_TYPE_REPLACED,
+                fid,
+            ))?;
+        }
+        Ok(())
     }
 
-    fn len(&self) -> usize {
-        let mut len = 0;
-        let Ok(()) = self.for_each(|record| {
+    /// Bytes of an event with these, which is at most `FAN_EVENT_MAX_LEN`.
+    pub(crate) fn event_len(&self) -> usize {
+        let mut len = METADATA_LEN + OP_LEN;
+        let Ok(()) = self.for_each_fid(|record| {
             len += record.len();
             Ok::<_, core::convert::Infallible>(())
         });
 
-        len
+        len + if self.range.is_some() { RANGE_LEN } else { 0 }
+            + if self.mount.is_some() { MNT_LEN } else { 0 }
+            + if self.cgroup.is_some() { CGROUP_LEN } else { 0 }
+            + if self.has_pidfd { PIDFD_LEN } else { 0 }
     }
-}
-
-/// Bytes of an event, all records included.
-///
-/// Handles and names have limits (`MAX_HANDLE_SZ`, `NAME_MAX`), so this is below 2 KiB.
-pub(crate) fn len(objects: Objects<'_>, has_range: bool, has_pidfd: bool) -> usize {
-    METADATA_LEN
-        + OP_LEN
-        + objects.len()
-        + if has_range { RANGE_LEN } else { 0 }
-        + if has_pidfd { PIDFD_LEN } else { 0 }
 }
 
 /// What an event says.
 pub(crate) struct Fields<'a> {
-    /// `FAN_PRE(x)` or `FAN_POST(x)`, and `FAN_ONDIR`; `FAN_Q_OVERFLOW` or `FAN_Q_BARRIER`.
+    /// `FAN_PRE(x)` or `FAN_POST(x)`, and `FAN_ONDIR`; or one of `FAN_Q_*`.
     pub(crate) mask: u64,
     /// Process or thread, in the reader's pid namespace.
     pub(crate) pid: i32,
@@ -185,26 +218,22 @@ pub(crate) struct Fields<'a> {
     pub(crate) cookie: u64,
     /// POST: a count, or a negative errno.
     pub(crate) result: i64,
-    /// Id of the file system.
-    pub(crate) fsid: [i32; 2],
-    pub(crate) objects: Objects<'a>,
-    /// Bytes of the file.
-    pub(crate) range: Option<Range>,
-    /// A descriptor, `FAN_NOPIDFD` or `FAN_EPIDFD`.
+    pub(crate) records: Records<'a>,
+    /// A descriptor, `FAN_NOPIDFD` or `FAN_EPIDFD`, if there is a pidfd.
     pub(crate) pidfd: Option<i32>,
 }
 
 impl Fields<'_> {
-    /// Writes the event as user space reads it, and gives its length. Fails as `out` does.
+    /// Writes the event as user space reads it, and returns its length. Fails as `out` does.
     pub(crate) fn write_to(&self, out: &mut impl Out) -> Result<usize> {
-        let len = len(self.objects, self.range.is_some(), self.pidfd.is_some());
+        let records = &self.records;
+        let len = records.event_len();
         let mut w = Writer::new(out);
 
         self.write_metadata(&mut w, len)?;
         self.write_op(&mut w)?;
-        self.objects
-            .for_each(|record| record.write_to(&mut w, self.fsid))?;
-        if let Some(range) = self.range {
+        records.for_each_fid(|record| record.write_to(&mut w, records.fsid))?;
+        if let Some(range) = records.range {
             let mut b = [0; RANGE_LEN];
 
             b[..4].copy_from_slice(&header(bindings::FAN_EVENT_INFO_TYPE_RANGE, RANGE_LEN));
@@ -212,7 +241,13 @@ impl Fields<'_> {
             b[16..].copy_from_slice(&range.count.to_ne_bytes());
             w.put(&b)?;
         }
-        if let Some(pidfd) = self.pidfd {
+        if let Some(id) = records.mount {
+            w.put_id(bindings::FAN_EVENT_INFO_TYPE_MNT, id)?;
+        }
+        if let Some(id) = records.cgroup {
+            w.put_id(bindings::FAN_EVENT_INFO_TYPE_CGROUP, id)?;
+        }
+        if let (Some(pidfd), true) = (self.pidfd, records.has_pidfd) {
             w.put(&header(bindings::FAN_EVENT_INFO_TYPE_PIDFD, PIDFD_LEN))?;
             w.put(&pidfd.to_ne_bytes())?;
         }
@@ -221,7 +256,7 @@ impl Fields<'_> {
     }
 
     fn write_metadata<O: Out>(&self, w: &mut Writer<'_, O>, len: usize) -> Result {
-        // CAST: Both lengths are below 2 KiB.
+        // CAST: Both lengths are at most `FAN_EVENT_MAX_LEN`.
         w.put(&(len as u32).to_ne_bytes())?;
         w.put(&[bindings::FANOTIFY_METADATA_VERSION as u8, 0])?;
         w.put(&(METADATA_LEN as u16).to_ne_bytes())?;
@@ -282,6 +317,15 @@ impl<'a, O: Out> Writer<'a, O> {
             }
             None => self.put_through(bytes),
         }
+    }
+
+    /// A record that is an id, in the alignment that it has in its structure.
+    fn put_id(&mut self, kind: u32, id: u64) -> Result {
+        let mut b = [0; MNT_LEN];
+
+        b[..4].copy_from_slice(&header(kind, MNT_LEN));
+        b[8..].copy_from_slice(&id.to_ne_bytes());
+        self.put(&b)
     }
 
     /// There is not enough room for `bytes`.
@@ -351,23 +395,29 @@ mod tests {
             flags: 1,
             cookie: 0x0102_0304_0506_0708,
             result: -28,
-            fsid: [11, 12],
-            objects: Objects::default(),
-            range: None,
+            records: Records {
+                fsid: [11, 12],
+                ..Default::default()
+            },
             pidfd: None,
         }
     }
 
-    fn in_place(place: &Place) -> Fields<'_> {
-        let objects = Objects {
-            place: Some(place),
-            fid: None,
-        };
-
+    fn with(records: Records<'_>) -> Fields<'_> {
         Fields {
-            objects,
+            records: Records {
+                fsid: [11, 12],
+                ..records
+            },
             ..fields()
         }
+    }
+
+    fn in_place(place: &Place) -> Fields<'_> {
+        with(Records {
+            place: Some(place),
+            ..Default::default()
+        })
     }
 
     fn entry(dir: u8, name: &[u8]) -> Result<Entry> {
@@ -437,13 +487,14 @@ mod tests {
             count: 10,
         };
         let b = encode(&Fields {
-            objects: Objects {
+            pidfd: Some(5),
+            ..with(Records {
                 place: Some(&place),
                 fid: Some(&fid),
-            },
-            range: Some(range),
-            pidfd: Some(5),
-            ..fields()
+                range: Some(range),
+                has_pidfd: true,
+                ..Default::default()
+            })
         })?;
 
         // 20 + 8 + 5, padded to 36; 20 + 12; 24; 8.
@@ -490,6 +541,84 @@ mod tests {
         assert_eq!(&b[76..80], b"old\0");
         assert_eq!((b[80], u16_at(&b, 82)), (12, 36));
         assert_eq!(&b[108..116], b"newer\0\0\0");
+        Ok(())
+    }
+
+    #[test]
+    fn records_that_are_asked_for_have_their_place() -> Result {
+        let (fid, replaced) = (Fid::for_test(2, &[2; 8])?, Fid::for_test(3, &[3; 12])?);
+        let b = encode(&Fields {
+            pidfd: Some(5),
+            ..with(Records {
+                fid: Some(&fid),
+                replaced: Some(&replaced),
+                mount: Some(0x1234_5678_9abc),
+                cgroup: Some(77),
+                has_pidfd: true,
+                ..Default::default()
+            })
+        })?;
+
+        assert_eq!(b.len(), 48 + 28 + 32 + 16 + 16 + 8);
+        assert_eq!((b[48], u16_at(&b, 50)), (1, 28));
+        assert_eq!((b[76], u16_at(&b, 78)), (34, 32));
+        assert_eq!((u32_at(&b, 88), u32_at(&b, 92)), (12, 3));
+        assert_eq!(&b[96..108], &[3; 12]);
+        assert_eq!((b[108], u16_at(&b, 110), u32_at(&b, 112)), (7, 16, 0));
+        assert_eq!(u64_at(&b, 116), 0x1234_5678_9abc);
+        assert_eq!((b[124], u16_at(&b, 126), u32_at(&b, 128)), (33, 16, 0));
+        assert_eq!(u64_at(&b, 132), 77);
+        assert_eq!((b[140], u16_at(&b, 142), u32_at(&b, 144)), (4, 8, 5));
+        Ok(())
+    }
+
+    #[test]
+    fn an_object_without_a_handle_has_a_record() -> Result {
+        let fid = Fid::invalid();
+        let b = encode(&with(Records {
+            fid: Some(&fid),
+            ..Default::default()
+        }))?;
+
+        assert_eq!(b.len(), 48 + 20);
+        assert_eq!((b[48], u16_at(&b, 50)), (1, 20));
+        assert_eq!((u32_at(&b, 52), u32_at(&b, 56)), (11, 12));
+        assert_eq!((u32_at(&b, 60), u32_at(&b, 64)), (0, 0xff));
+        Ok(())
+    }
+
+    #[test]
+    fn the_longest_event_can_be_read() -> Result {
+        let long = |dir| {
+            let name = KVec::from_elem(b'x', MAX_NAME, GFP_KERNEL)?;
+
+            Ok::<_, Error>(Entry {
+                dir: Fid::for_test(1, &[dir; MAX_HANDLE_SZ])?,
+                name,
+            })
+        };
+        let place = Place::Moved(KBox::new([long(1)?, long(2)?], GFP_KERNEL)?);
+        let fid = Fid::for_test(2, &[2; MAX_HANDLE_SZ])?;
+        let range = Range {
+            offset: 4096,
+            count: 10,
+        };
+        let b = encode(&Fields {
+            pidfd: Some(5),
+            ..with(Records {
+                place: Some(&place),
+                fid: Some(&fid),
+                replaced: Some(&fid),
+                range: Some(range),
+                mount: Some(1),
+                cgroup: Some(1),
+                has_pidfd: true,
+                ..Default::default()
+            })
+        })?;
+
+        assert!(b.len() <= 4096);
+        assert_eq!(u32_at(&b, 0) as usize, b.len());
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 //! C header: [`include/linux/fanotify.h`](srctree/include/linux/fanotify.h)
 
 use super::inode::Inode;
+use super::memcg;
 use super::op::Op;
 use super::pid::Pid;
 use core::marker::PhantomData;
@@ -50,19 +51,19 @@ pub(crate) trait Class: Sized + 'static {
     /// `flags` are those of fanotify_init(2), `max_events` is the limit of its queue.
     fn init(flags: u32, max_events: u32) -> Result<Arc<Self::Group>>;
 
-    /// Checks flags and mask of fanotify_mark(2) and gives the mask that marks are to have.
+    /// Checks flags and mask of fanotify_mark(2) and returns the mask that marks are to have.
     fn mark(flags: u32, mask: u64) -> Result<u64>;
 
     /// An operation is about to start that the group is interested in.
     ///
-    /// Gives true if the group was asked and [`Class::wait`] is to be called. Must not wait for
+    /// Returns true if the group was asked and [`Class::wait`] is to be called. Must not wait for
     /// user space itself. An error ends the operation.
     fn pre(group: &ClassGroup<Self>, op: &mut Op<Self::Asked>, event: &ClassEvent) -> Result<bool>;
 
     /// An operation ended that the group is interested in.
     fn post(group: &ClassGroup<Self>, op: &mut Op<Self::Asked>, event: &ClassEvent);
 
-    /// `FAN_MARK_BARRIER` for a super block, of which a number is given. Gives the number of the
+    /// `FAN_MARK_BARRIER` for a super block, of which a number is given. Returns the number of the
     /// barrier. Calls for one group come one after the other.
     fn begin_barrier(group: ArcBorrow<'_, Self::Group>, super_block: usize) -> Result<u64>;
 
@@ -70,23 +71,27 @@ pub(crate) trait Class: Sized + 'static {
     /// the barrier.
     fn end_barrier(group: ArcBorrow<'_, Self::Group>, number: u64);
 
+    /// What the group had marked is gone: an object on the file system of this id, or the mount of
+    /// this unique id.
+    fn gone(group: ArcBorrow<'_, Self::Group>, fsid: [i32; 2], mount: Option<u64>);
+
     /// Waits for the answer of the group that was asked last. An error ends the operation.
     fn wait(asked: &mut Self::Asked) -> Result;
 
     /// An operation ended, whose groups were asked.
     fn end(op: &Op<Self::Asked>, asked: KBox<Self::Asked>);
 
-    /// read(2) on the group's file, gives the number of bytes.
+    /// read(2) on the group's file, returns the number of bytes.
     fn read(
         group: ArcBorrow<'_, Self::Group>,
         file: &GroupFile,
         buf: &mut UserSliceWriter,
     ) -> Result<usize>;
 
-    /// write(2) on the group's file, gives the number of bytes.
+    /// write(2) on the group's file, returns the number of bytes.
     fn write(group: &ClassGroup<Self>, buf: &mut UserSliceReader) -> Result<usize>;
 
-    /// Gives what is ready, as `POLLIN` and the like.
+    /// Returns what is ready, as `POLLIN` and the like.
     fn poll(group: ArcBorrow<'_, Self::Group>, file: &File, table: PollTable<'_>) -> u32;
 
     /// ioctl(2) on the group's file.
@@ -211,6 +216,11 @@ impl ClassEvent {
         self.0.wanted
     }
 
+    /// Unique id of the mount that it came through.
+    pub(crate) fn mount(&self) -> u64 {
+        self.0.mnt_id
+    }
+
     /// Id of the file system, the two words of `struct statfs`'s `f_fsid`.
     pub(crate) fn fsid(&self) -> [i32; 2] {
         self.0.fsid.val
@@ -230,26 +240,32 @@ impl ClassEvent {
 
 /// A file of a group.
 ///
+/// It is no [`File`], which must not be used while read(2) or write(2) is in a `fdget_pos` region on
+/// it, as they are.
+///
 /// # Invariants
 ///
 /// `0` is an open file of a group of the class, which has the group as its private data.
 #[repr(transparent)]
-pub(crate) struct GroupFile(File);
+pub(crate) struct GroupFile(Opaque<bindings::file>);
 
 impl GroupFile {
     /// # Safety
     ///
-    /// `ptr` must be an open file of a group of a class in a module during `'a`, and no `fdget_pos`
-    /// region on it may be active in this task.
+    /// `ptr` must be an open file of a group of a class in a module during `'a`.
     unsafe fn from_raw<'a>(ptr: *mut bindings::file) -> &'a Self {
-        // SAFETY: By the safety requirements. `GroupFile` has the layout of `File`.
+        // SAFETY: By the safety requirements; the layout is that of the C type.
         // INVARIANT: By the safety requirements.
-        unsafe { &*core::ptr::from_ref(File::from_raw_file(ptr)).cast() }
+        unsafe { &*ptr.cast() }
     }
 
     /// Is a read not to wait?
     pub(crate) fn nonblocking(&self) -> bool {
-        self.0.flags() & kernel::fs::file::flags::O_NONBLOCK != 0
+        // SAFETY: By the type invariant. fcntl(2) can change the flags meanwhile, and whoever reads
+        // them has those from before or after that.
+        let flags = unsafe { core::ptr::addr_of!((*self.0.get()).f_flags).read_volatile() };
+
+        flags & kernel::fs::file::flags::O_NONBLOCK != 0
     }
 
     /// Opens a pidfd to be reported to this group.
@@ -258,7 +274,7 @@ impl GroupFile {
         // SAFETY: By the type invariant the private data is the group, which the file references.
         // `pid` is referenced, and `file` is there to be written.
         let fd = unsafe {
-            let group = (*self.0.as_ptr()).private_data.cast();
+            let group = (*self.0.get()).private_data.cast();
 
             bindings::fanotify_class_pidfd(group, pid.as_ptr(), &mut file)
         };
@@ -312,10 +328,14 @@ impl Drop for Pidfd {
 ///
 /// # Invariants
 ///
-/// The class `C` is registered as long as this exists.
-pub(crate) struct Registration<C: Class>(PhantomData<C>);
+/// `class` is registered as long as this exists, and is that of `C`.
+pub(crate) struct Registration<C: Class> {
+    /// Kept because it is compared by address, and each use of a constant may have its own.
+    class: &'static bindings::fanotify_class,
+    _class: PhantomData<C>,
+}
 
-// SAFETY: There is nothing in it, and the class can be unregistered from any task.
+// SAFETY: What `class` points to is never written to, and can be unregistered from any task.
 unsafe impl<C: Class> Send for Registration<C> {}
 
 // SAFETY: Nothing can be done with a shared reference to it.
@@ -324,19 +344,24 @@ unsafe impl<C: Class> Sync for Registration<C> {}
 impl<C: Class> Registration<C> {
     /// Registers the class. Fails with `EBUSY` if there is another one.
     pub(crate) fn new() -> Result<Self> {
+        let class = &Vtable::<C>::CLASS;
+
         // SAFETY: A promoted constant is static, and its functions are those of this module, which
         // unregisters the class before it goes.
-        to_result(unsafe { bindings::fanotify_register_class(&Vtable::<C>::CLASS) })?;
+        to_result(unsafe { bindings::fanotify_register_class(class) })?;
 
         // INVARIANT: Just registered.
-        Ok(Self(PhantomData))
+        Ok(Self {
+            class,
+            _class: PhantomData,
+        })
     }
 }
 
 impl<C: Class> Drop for Registration<C> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
-        unsafe { bindings::fanotify_unregister_class(&Vtable::<C>::CLASS) };
+        unsafe { bindings::fanotify_unregister_class(self.class) };
     }
 }
 
@@ -355,6 +380,7 @@ impl<C: Class> Vtable<C> {
         post: Some(Self::post),
         begin_barrier: Some(Self::begin_barrier),
         end_barrier: Some(Self::end_barrier),
+        gone: Some(Self::gone),
     };
 
     const OP_OPS: bindings::fsnotify_op_ops = bindings::fsnotify_op_ops {
@@ -387,8 +413,7 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
-    /// `file` must be an open file of a group of class `C`, with no `fdget_pos` region active in
-    /// this task; which there is not, as the files have no position.
+    /// `file` must be an open file of a group of class `C` during `'a`.
     unsafe fn open_file<'a>(file: *mut bindings::file) -> (ArcBorrow<'a, C::Group>, &'a GroupFile) {
         // SAFETY: The private data of such a file is its group, which it references while it is
         // open; the rest is by the safety requirements.
@@ -490,7 +515,12 @@ impl<C: Class> Vtable<C> {
     ) -> c_int {
         from_result(|| {
             // SAFETY: By the safety requirements.
-            unsafe { *number = C::begin_barrier(Self::borrow(group), sb as usize)? };
+            unsafe {
+                let group_of_class = Self::borrow(group);
+
+                *number =
+                    memcg::charged_to(group, || C::begin_barrier(group_of_class, sb as usize))?;
+            }
             Ok(0)
         })
     }
@@ -501,6 +531,23 @@ impl<C: Class> Vtable<C> {
     unsafe extern "C" fn end_barrier(group: *mut bindings::fsnotify_group, number: u64) {
         // SAFETY: By the safety requirements.
         C::end_barrier(unsafe { Self::borrow(group) }, number);
+    }
+
+    /// # Safety
+    ///
+    /// `group` must be a group of class `C` that is referenced, `gone` valid during the call.
+    unsafe extern "C" fn gone(
+        group: *mut bindings::fsnotify_group,
+        gone: *const bindings::fanotify_class_gone,
+    ) {
+        // SAFETY: By the safety requirements.
+        unsafe {
+            let (fsid, mnt_id) = ((*gone).fsid.val, (*gone).mnt_id);
+            let mount = (mnt_id != 0).then_some(mnt_id);
+            let group_of_class = Self::borrow(group);
+
+            memcg::charged_to(group, || C::gone(group_of_class, fsid, mount));
+        }
     }
 
     /// # Safety
@@ -576,11 +623,15 @@ impl<C: Class> Vtable<C> {
         wait: *mut bindings::poll_table_struct,
     ) -> bindings::__poll_t {
         // SAFETY: By the safety requirements.
-        let (group, file) = unsafe { Self::open_file(file) };
+        let (group, _) = unsafe { Self::open_file(file) };
+        // SAFETY: By the safety requirements it is open. poll(2) and its like are in no `fdget_pos`
+        // region. Others can be in one that did not lock the position; but that is never looked at:
+        // these files have no FMODE_ATOMIC_POS, and the class's functions do not use it.
+        let file = unsafe { File::from_raw_file(file) };
         // SAFETY: By the safety requirements.
         let table = unsafe { PollTable::from_raw(wait) };
 
-        C::poll(group, &file.0, table)
+        C::poll(group, file, table)
     }
 
     /// # Safety

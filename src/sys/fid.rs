@@ -4,11 +4,12 @@
 //!
 //! C header: [`include/linux/exportfs.h`](srctree/include/linux/exportfs.h)
 
+use super::memcg;
 use kernel::bindings;
 use kernel::prelude::*;
 
 /// Most bytes that a file handle can have.
-const MAX_HANDLE_SZ: usize = bindings::MAX_HANDLE_SZ as usize;
+pub(crate) const MAX_HANDLE_SZ: usize = bindings::MAX_HANDLE_SZ as usize;
 
 /// Most bytes of a handle that need no memory of their own. Those of ext4, xfs, btrfs and tmpfs do
 /// not.
@@ -23,7 +24,11 @@ enum Bytes {
     Heap(KVec<u8>),
 }
 
-/// A file handle, as name_to_handle_at(2) gives it: type and bytes.
+/// Type of a handle that there is none of.
+const INVALID: i32 = bindings::fid_type_FILEID_INVALID as i32;
+
+/// A file handle, as name_to_handle_at(2) returns it: type and bytes. Where the file system has none
+/// for an object, the type is `FILEID_INVALID`, and there are no bytes.
 pub(crate) struct Fid {
     kind: i32,
     /// How many of the bytes there are.
@@ -32,26 +37,30 @@ pub(crate) struct Fid {
 }
 
 impl Fid {
+    /// That of an object that has none.
+    pub(crate) fn invalid() -> Self {
+        Self {
+            kind: INVALID,
+            len: 0,
+            bytes: Bytes::Inline(Inline([0; MAX_INLINE])),
+        }
+    }
+
     /// Room for any handle, to be filled in when there is no memory to be had. Fails with `ENOMEM`.
     pub(crate) fn reserve() -> Result<Self> {
         Ok(Self {
-            kind: 0,
-            len: 0,
-            bytes: Bytes::Heap(KVec::with_capacity(MAX_HANDLE_SZ, GFP_KERNEL_ACCOUNT)?),
+            bytes: Bytes::Heap(KVec::with_capacity(MAX_HANDLE_SZ, memcg::gfp())?),
+            ..Self::invalid()
         })
     }
 
-    /// Encodes the handle of an inode. Fails as [`Fid::encode_into`] does.
+    /// Encodes the handle of an inode. Fails with `ENOMEM`.
     ///
     /// # Safety
     ///
     /// `inode` must point to an inode that is referenced during the call.
     pub(super) unsafe fn encode(inode: *mut bindings::inode) -> Result<Self> {
-        let mut fid = Self {
-            kind: 0,
-            len: 0,
-            bytes: Bytes::Inline(Inline([0; MAX_INLINE])),
-        };
+        let mut fid = Self::invalid();
 
         // SAFETY: By the safety requirements.
         unsafe { fid.encode_into(inode)? };
@@ -60,8 +69,7 @@ impl Fid {
 
     /// Encodes the handle of an inode in place of the one that is here.
     ///
-    /// Fails with `EOVERFLOW` if the file system has none for it, and with `ENOMEM` unless there is
-    /// room for it.
+    /// Fails with `ENOMEM` unless there is room for it.
     ///
     /// # Safety
     ///
@@ -71,24 +79,24 @@ impl Fid {
             Bytes::Inline(inline) => &mut inline.0[..],
             Bytes::Heap(bytes) => {
                 bytes.clear();
-                bytes.extend_with(bytes.capacity().min(MAX_HANDLE_SZ), 0, GFP_KERNEL_ACCOUNT)?;
+                bytes.extend_with(bytes.capacity().min(MAX_HANDLE_SZ), 0, memcg::gfp())?;
                 bytes
             }
         };
 
         // SAFETY: By the safety requirements.
-        let (kind, len) = unsafe { encode_to(inode, room) }?;
-        if let Some(kind) = kind {
-            (self.kind, self.len) = (kind, len);
+        let encoded = unsafe { encode_to(inode, room) };
+        let Encoded::TooLong(len) = encoded else {
+            (self.kind, self.len) = encoded.into_kind_and_len();
             return Ok(());
-        }
+        };
 
-        let mut bytes = KVec::from_elem(0, len, GFP_KERNEL_ACCOUNT)?;
-        // SAFETY: By the safety requirements.
-        let (kind, len) = unsafe { encode_to(inode, &mut bytes) }?;
+        let mut bytes = KVec::from_elem(0, len, memcg::gfp())?;
+        // SAFETY: By the safety requirements. The inode cannot have changed, but the file system
+        // decides what is encoded.
+        let encoded = unsafe { encode_to(inode, &mut bytes) };
 
-        // The inode cannot have changed, but the file system decides what is encoded.
-        (self.kind, self.len) = (kind.ok_or(EOVERFLOW)?, len);
+        (self.kind, self.len) = encoded.into_kind_and_len();
         self.bytes = Bytes::Heap(bytes);
         Ok(())
     }
@@ -122,15 +130,31 @@ impl Fid {
     }
 }
 
-/// Encodes the handle of an inode, if there is enough room for it.
-///
-/// Gives its type, or `None` if there is not enough room, and its length, which is a multiple of 4.
-/// Fails with `EOVERFLOW` if the file system has none for it.
+/// What became of a handle.
+enum Encoded {
+    /// It has this type, and so many bytes.
+    Done(i32, usize),
+    /// There is not enough room: it has so many bytes.
+    TooLong(usize),
+    /// The file system has none.
+    None,
+}
+
+impl Encoded {
+    fn into_kind_and_len(self) -> (i32, usize) {
+        match self {
+            Self::Done(kind, len) => (kind, len),
+            Self::TooLong(_) | Self::None => (INVALID, 0),
+        }
+    }
+}
+
+/// Encodes the handle of an inode, if there is enough room for it. Its length is a multiple of 4.
 ///
 /// # Safety
 ///
 /// `inode` must point to an inode that is referenced during the call.
-unsafe fn encode_to(inode: *mut bindings::inode, room: &mut [u8]) -> Result<(Option<i32>, usize)> {
+unsafe fn encode_to(inode: *mut bindings::inode, room: &mut [u8]) -> Encoded {
     // CAST: There is never more room than `MAX_HANDLE_SZ`.
     let mut dwords = (room.len() / 4) as c_int;
 
@@ -141,14 +165,11 @@ unsafe fn encode_to(inode: *mut bindings::inode, room: &mut [u8]) -> Result<(Opt
     let len = usize::try_from(dwords)
         .ok()
         .and_then(|dwords| dwords.checked_mul(4))
-        .filter(|len| (4..=MAX_HANDLE_SZ).contains(len))
-        .ok_or(EOVERFLOW)?;
+        .filter(|len| (4..=MAX_HANDLE_SZ).contains(len));
 
-    if kind == bindings::fid_type_FILEID_INVALID as c_int && len > room.len() {
-        Ok((None, len))
-    } else if kind > 0 && kind < bindings::fid_type_FILEID_INVALID as c_int && len <= room.len() {
-        Ok((Some(kind), len))
-    } else {
-        Err(EOVERFLOW)
+    match len {
+        Some(len) if kind == INVALID && len > room.len() => Encoded::TooLong(len),
+        Some(len) if (1..INVALID).contains(&kind) && len <= room.len() => Encoded::Done(kind, len),
+        _ => Encoded::None,
     }
 }

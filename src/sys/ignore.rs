@@ -63,6 +63,16 @@ impl Targets {
         }
     }
 
+    /// None, for tests.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) fn none() -> Self {
+        Self {
+            targets: [const { None }; MAX],
+            fsid: bindings::__kernel_fsid_t::default(),
+            weak_fsid: false,
+        }
+    }
+
     /// Ignores the events from here on, for a group.
     ///
     /// Fails with `ENOMEM`, with `ENOSPC` at the limit of marks, and with `ENOENT` if an inode is
@@ -75,6 +85,7 @@ impl Targets {
                 let event = bindings::fanotify_class_event {
                     mask: *mask,
                     wanted: 0,
+                    mnt_id: 0,
                     pid: core::ptr::null_mut(),
                     fsid: self.fsid,
                     weak_fsid: self.weak_fsid,

@@ -5,6 +5,7 @@
 //! C header: [`include/linux/fsnotify_backend.h`](srctree/include/linux/fsnotify_backend.h)
 
 use super::fid::Fid;
+use super::memcg;
 use super::pid::Id;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -22,10 +23,13 @@ pub(crate) struct Range {
     pub(crate) count: u64,
 }
 
+/// Most bytes of a name. A longer one is in no file system.
+pub(crate) const MAX_NAME: usize = 1023;
+
 /// An entry of a directory.
 pub(crate) struct Entry {
     pub(crate) dir: Fid,
-    /// Without a terminating NUL, at most `NAME_MAX` bytes.
+    /// Without a terminating NUL, at most [`MAX_NAME`] bytes.
     pub(crate) name: KVec<u8>,
 }
 
@@ -90,18 +94,32 @@ impl<T> Op<T> {
         self.flags() & bindings::FSNOTIFY_OP_PROBE != 0
     }
 
-    /// What kind of operation it is: `FAN_OP_ASYNC`, `FAN_OP_MAPPED`, or neither.
+    /// `there` if the flag `here` is set, or else 0.
+    fn flag(&self, here: u32, there: u32) -> u32 {
+        if self.flags() & here != 0 {
+            there
+        } else {
+            0
+        }
+    }
+
+    /// What kind of operation it is: `FAN_OP_ASYNC`, `FAN_OP_MAPPED`; and `FAN_OP_NO_OPEN` where
+    /// file handles cannot be opened.
     pub(crate) fn kind(&self) -> u32 {
-        let flag = |here, there| {
-            if self.flags() & here != 0 {
-                there
-            } else {
-                0
-            }
+        // SAFETY: As in `seen_on`; the super block of a path has its export operations as long as it
+        // is mounted, if it has any.
+        let opens = unsafe {
+            bindings::exportfs_can_decode_fh((*(*(*(*self.as_ptr()).path).dentry).d_sb).s_export_op)
         };
 
-        flag(bindings::FSNOTIFY_OP_ASYNC, bindings::FAN_OP_ASYNC)
-            | flag(bindings::FSNOTIFY_OP_MAPPED, bindings::FAN_OP_MAPPED)
+        self.flag(bindings::FSNOTIFY_OP_ASYNC, bindings::FAN_OP_ASYNC)
+            | self.flag(bindings::FSNOTIFY_OP_MAPPED, bindings::FAN_OP_MAPPED)
+            | if opens { 0 } else { bindings::FAN_OP_NO_OPEN }
+    }
+
+    /// What is known of it at its end: `FAN_OP_LAST_LINK`, or nothing.
+    pub(crate) fn end_flags(&self) -> u32 {
+        self.flag(bindings::FSNOTIFY_OP_LAST_LINK, bindings::FAN_OP_LAST_LINK)
     }
 
     /// Is it this process that does it? When it ends, that is not always the current one.
@@ -197,7 +215,35 @@ impl<T> Op<T> {
         unsafe { (*(*(*self.as_ptr()).path).dentry).d_sb as usize }
     }
 
-    /// File handle of the object, where there is one. Fails as [`Fid::encode`] does.
+    /// What a rename replaces. Fails with `ENOMEM`.
+    pub(crate) fn replaced(&self) -> Result<Option<KBox<Fid>>> {
+        // SAFETY: By the type invariant. `victim` is set where there is a new path.
+        let victim = unsafe {
+            let op = &*self.as_ptr();
+
+            if op.new_path.is_null() {
+                core::ptr::null_mut()
+            } else {
+                op.victim
+            }
+        };
+
+        if victim.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: It is referenced, by the hook, as long as the operation lasts.
+        let fid = unsafe { Fid::encode(victim) }?;
+
+        Ok(Some(KBox::new(fid, memcg::gfp())?))
+    }
+
+    /// Id of the cgroup of the task that does it, or 0 if that is gone.
+    pub(crate) fn cgroup_id(&self) -> u64 {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::fanotify_class_cgroup_id(self.as_ptr()) }
+    }
+
+    /// File handle of the object, where there is one. Fails with `ENOMEM`.
     pub(crate) fn fid(&self) -> Result<Option<Fid>> {
         let inode = self.object();
 
@@ -210,7 +256,7 @@ impl<T> Op<T> {
 
     /// Puts the file handle of the object that was made into `fid`, which has room for it.
     ///
-    /// Gives false if there is none, or if its file system has no handle for it.
+    /// Returns false if there is none.
     pub(crate) fn fill(&self, fid: &mut Fid) -> bool {
         let inode = self.object();
 
@@ -221,7 +267,7 @@ impl<T> Op<T> {
     /// Where the object has its name, which is part of some operations, and is looked up for the
     /// others if `wanted`.
     ///
-    /// Fails with `ENOMEM`, or as [`Fid::encode`] does.
+    /// Fails with `ENOMEM`, and with `ENAMETOOLONG` for a name that no event has room for.
     pub(crate) fn place(&self, wanted: bool) -> Result<Place> {
         // SAFETY: By the type invariant.
         let op = unsafe { &*self.as_ptr() };
@@ -236,19 +282,19 @@ impl<T> Op<T> {
                 ]
             };
 
-            return Ok(Place::Moved(KBox::new(entries, GFP_KERNEL_ACCOUNT)?));
+            return Ok(Place::Moved(KBox::new(entries, memcg::gfp())?));
         }
         if !op.name.is_null() {
             // SAFETY: By the type invariant, as above.
             let entry = unsafe { Self::copy_entry((*op.path).dentry, &*op.name) }?;
 
-            return Ok(Place::At(KBox::new(entry, GFP_KERNEL_ACCOUNT)?));
+            return Ok(Place::At(KBox::new(entry, memcg::gfp())?));
         }
         if self.is_about_entry() {
             // SAFETY: By the type invariant, the path is a directory, which is referenced.
             let dir = unsafe { Fid::encode(bindings::d_inode((*op.path).dentry)) }?;
 
-            return Ok(Place::Dir(KBox::new(dir, GFP_KERNEL_ACCOUNT)?));
+            return Ok(Place::Dir(KBox::new(dir, memcg::gfp())?));
         }
         if wanted {
             return self.current_place();
@@ -275,7 +321,7 @@ impl<T> Op<T> {
             bindings::release_dentry_name_snapshot(snapshot.as_mut_ptr());
             bindings::dput(dir);
         }
-        Ok(Place::At(KBox::new(entry?, GFP_KERNEL_ACCOUNT)?))
+        Ok(Place::At(KBox::new(entry?, memcg::gfp())?))
     }
 
     /// # Safety
@@ -291,7 +337,10 @@ impl<T> Op<T> {
         };
         let mut copy = KVec::new();
 
-        copy.extend_from_slice(bytes, GFP_KERNEL_ACCOUNT)?;
+        if bytes.len() > MAX_NAME {
+            return Err(ENAMETOOLONG);
+        }
+        copy.extend_from_slice(bytes, memcg::gfp())?;
         Ok(Entry {
             // SAFETY: `dir` is positive and referenced by the safety requirements.
             dir: unsafe { Fid::encode(bindings::d_inode(dir)) }?,

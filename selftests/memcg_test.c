@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that events take: it is the group's memory cgroup that pays, and at
+ * its limit operations fail. No one is killed for what others do.
+ */
+
+#include "fs.h"
+#include "group.h"
+
+#define CGROUP_DIR	WORK_DIR "/cgroup"
+#define LIMIT		"1048576"
+#define MAX_WRITES	50000	/* more than fit in that, by far */
+#define WRITERS		16
+
+static char cgroup[64];
+
+static int cgroup_write(const char *dir, const char *file, const char *text)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	return write_file(path, 0, text);
+}
+
+static int enter(const char *dir, pid_t pid)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", pid);
+	return cgroup_write(dir, "cgroup.procs", text);
+}
+
+/* A count of memory.events. */
+static long memory_events(struct __test_metadata *const _metadata,
+			  const char *name)
+{
+	char path[96], buf[512], line[32];
+	const char *at;
+
+	snprintf(path, sizeof(path), "%s/memory.events", cgroup);
+	ASSERT_LT(0, read_file(path, buf, sizeof(buf)));
+	snprintf(line, sizeof(line), "\n%s ", name);
+	at = strstr(buf, line);
+	ASSERT_NE(NULL, at);
+	return atol(at + strlen(line));
+}
+
+static void cgroup_end(void)
+{
+	cgroup_write(cgroup, "cgroup.kill", "1");
+	EVENTUALLY(!rmdir(cgroup) || errno != EBUSY);
+}
+
+static long sleep_on(void *arg)
+{
+	(void)arg;
+	pause();
+	return 0;
+}
+
+FIXTURE(memcg)
+{
+	struct group *g;
+	struct job *neighbour;	/* lives in the cgroup */
+};
+
+/* The listener is in a small cgroup when it makes its group. */
+FIXTURE_SETUP(memcg)
+{
+	REQUIRE_CLASS();
+	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
+	put_file(_metadata, "file", "");
+	ASSERT_EQ(0, mkdir(CGROUP_DIR, 0755));
+	ASSERT_EQ(0, mount("vfs-filter", CGROUP_DIR, "cgroup2", 0, NULL));
+	if (cgroup_write(CGROUP_DIR, "cgroup.subtree_control", "+memory"))
+		SKIP(return, "no memory controller: %s", strerror(errno));
+	snprintf(cgroup, sizeof(cgroup), CGROUP_DIR "/vfs-filter-%d", getpid());
+	ASSERT_EQ(0, mkdir(cgroup, 0755));
+	guard_start(_metadata, cgroup_end);
+
+	ASSERT_EQ(0, enter(cgroup, getpid()));
+	self->g = group_open(_metadata, FAN_UNLIMITED_QUEUE);
+	ASSERT_EQ(0, enter(CGROUP_DIR, getpid()));
+	self->neighbour = job_start(_metadata, sleep_on, NULL);
+	ASSERT_EQ(0, enter(cgroup, self->neighbour->pid));
+	ASSERT_EQ(0, cgroup_write(cgroup, "memory.max", LIMIT));
+}
+
+FIXTURE_TEARDOWN(memcg)
+{
+	test_end(_metadata);
+}
+
+static void write_until_overflow(struct __test_metadata *const _metadata,
+				 struct group *g)
+{
+	const int fd = open("file", O_WRONLY | O_CLOEXEC);
+	int n = 0;
+
+	ASSERT_LE(0, fd);
+	while (n < MAX_WRITES && !(n % 64 == 0 &&
+				   group_state(_metadata, g).overflows)) {
+		ASSERT_EQ(1, pwrite(fd, "x", 1, 0));
+		n++;
+	}
+	close(fd);
+	ASSERT_GT(MAX_WRITES, n);
+}
+
+/* Reads all there is, and allows what waits. Returns whether it overflowed. */
+static bool drain(struct __test_metadata *const _metadata, struct group *g)
+{
+	char buf[65536] __attribute__((aligned(8)));
+	bool overflow = false;
+	struct event ev;
+	ssize_t n;
+
+	while ((n = read(g->fd, buf, sizeof(buf))) > 0) {
+		for (ssize_t pos = 0; pos < n; pos += ev.len) {
+			ev = event_parse(_metadata, buf + pos, n - pos);
+			if (ev.mask & ALL_PRE)
+				allow(_metadata, g, &ev);
+			overflow |= ev.mask == FAN_Q_OVERFLOW;
+		}
+	}
+	EXPECT_EQ(EAGAIN, errno);
+	return overflow;
+}
+
+/*
+ * The test's own process is the owner, whose writes no group sees: so the
+ * neighbour owns it.
+ */
+static long own_and_sleep(void *arg)
+{
+	const struct group *g = arg;
+
+	if (ioctl(g->fd, FAN_IOC_OWN))
+		return -1;
+	return write_file("owned", O_CREAT, "") ? -1 : sleep_on(NULL);
+}
+
+TEST_F(memcg, limit)
+{
+	struct write_args args = { .path = "file", .text = "ab" };
+	struct job *owner, *jobs[WRITERS];
+	long failed = 0;
+
+	owner = __job_prepare(_metadata, own_and_sleep, self->g, true);
+	job_go(_metadata, owner);
+	ASSERT_TRUE(EVENTUALLY(!access("owned", F_OK)));
+
+	/* What is not reserved is lost, and said to be. */
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_POST(FAN_MODIFY), "file");
+	write_until_overflow(_metadata, self->g);
+	EXPECT_LT(0, memory_events(_metadata, "max"));
+
+	/* Who has to be asked fails; there may be room for a few. */
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_PRE(FAN_MODIFY), "file");
+	for (int i = 0; i < WRITERS; i++) {
+		jobs[i] = job_start(_metadata, do_write, &args);
+		if (!job_ended(jobs[i], SETTLE_MS))
+			continue;
+		EXPECT_EQ(-ENOMEM, job_join(_metadata, jobs[i]));
+		jobs[i] = NULL;
+		failed++;
+	}
+	EXPECT_LT(0, failed);
+
+	/* No one pays with their life. */
+	EXPECT_EQ(0, memory_events(_metadata, "oom_kill"));
+	EXPECT_FALSE(job_ended(self->neighbour, 0));
+
+	/* When it has been read, there is room again. */
+	EXPECT_TRUE(drain(_metadata, self->g));
+	for (int i = 0; i < WRITERS; i++)
+		if (jobs[i]) {
+			EXPECT_EQ(2, job_join(_metadata, jobs[i]));
+		}
+	drain(_metadata, self->g);
+	serve_write(_metadata, self->g,
+		    job_start(_metadata, do_write, &args), 2);
+
+	/* Barriers are no exception, in either way. */
+	mark(_metadata, self->g, FAN_MARK_BARRIER, 0, ".");
+	EXPECT_EQ(FAN_Q_BARRIER, event_next(_metadata, self->g).mask);
+	job_kill(_metadata, owner, SIGKILL);
+}
+
+TEST_HARNESS_MAIN
