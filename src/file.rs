@@ -123,7 +123,7 @@ impl Class for Filter {
         op::post(group, op, event);
     }
 
-    /// Fails with `ENOMEM`, and with `ENOSPC` if there are too many.
+    /// Fails with `ENOMEM`, and with `EBUSY` if there are too many.
     fn begin_barrier(group: ArcBorrow<'_, Group>, super_block: usize) -> Result<u64> {
         group.begin_barrier(super_block)
     }

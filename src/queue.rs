@@ -215,7 +215,7 @@ impl<A> Queue<A> {
         Some(self.remnant(removed))
     }
 
-    /// Number that the next barrier is to have. Fails with `ENOSPC` if there are too many.
+    /// Number that the next barrier is to have. Fails with `EBUSY` if there are too many.
     pub(crate) fn next_barrier(&self) -> Result<u64> {
         self.barriers.next_number()
     }

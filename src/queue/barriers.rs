@@ -20,7 +20,7 @@ use kernel::rbtree::RBTreeNode;
 use kernel::rbtree::RBTreeNodeReservation;
 
 /// Most barriers of a group whose events were not read.
-const MAX: usize = 1024;
+const MAX: usize = 128;
 
 /// A barrier that is not answered; `E` is the event that answers it.
 pub(crate) struct Barrier<E> {
@@ -55,10 +55,10 @@ impl<E> Barriers<E> {
         }
     }
 
-    /// Number that the next one is to have. Fails with `ENOSPC` if there are too many.
+    /// Number that the next one is to have. Fails with `EBUSY` if there are too many.
     pub(crate) fn next_number(&self) -> Result<u64> {
         if self.unread >= MAX {
-            return Err(ENOSPC);
+            return Err(EBUSY);
         }
         Ok(self.begun + 1)
     }
@@ -205,10 +205,10 @@ mod tests {
         for _ in 0..MAX {
             begin(&mut barriers, SB, 0)?;
         }
-        assert!(begin(&mut barriers, SB, 0) == Err(ENOSPC));
+        assert!(begin(&mut barriers, SB, 0) == Err(EBUSY));
         barriers.end(1);
         assert_eq!(take(&mut barriers, SB, None), Some(1));
-        assert!(barriers.next_number() == Err(ENOSPC));
+        assert!(barriers.next_number() == Err(EBUSY));
         barriers.set_read();
         assert_eq!(barriers.next_number()?, MAX as u64 + 1);
         Ok(())
