@@ -6,12 +6,18 @@
 
 set -euo pipefail
 shopt -s inherit_errexit nullglob
-unset "${!GIT_@}"
+unset "${!GIT_@}" CDPATH
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 build=$top/build
 cache=${XDG_CACHE_HOME:-~/.cache}/vfs-filter
+[[ "$cache" = /* ]] || cache=$PWD/$cache
 root=$cache/root-$(sha256sum <"$top/scripts/packages.txt" | cut -c 1-8)
+
+# Where this project is in the build root and in the virtual machine, whatever the path of
+# the clone is outside: kbuild, virtme-run and the kernel's command line each have
+# characters of their own that no path may have, and both mount over /tmp and others.
+inside=/vfs-filter
 
 # The base of the series: this release, and the Debian package that carries it.
 base_version=7.3
@@ -27,6 +33,21 @@ die() {
 	exit 1
 }
 
+# shown PATH - how it is called outside of the build root.
+shown() {
+	local path=$1
+
+	path=${path/#"$top/"/"${VFS_FILTER_TOP:-$top}/"}
+	path=${path/#"$cache"/"${VFS_FILTER_CACHE:-$cache}"}
+	[ -z "${KDIR:-}" ] || path=${path/#"$KDIR"/"${VFS_FILTER_KDIR:-$KDIR}"}
+	echo "$path"
+}
+
+# plain PATH - is it one that make, kbuild and virtme-run get along with?
+plain() {
+	[ ${#1} -le 100 ] && [[ "$1" != *[!A-Za-z0-9_./-]* ]]
+}
+
 # lock FILE WHAT [-s] - holds a lock until the script ends; -s shares it.
 lock() {
 	local fd
@@ -34,7 +55,7 @@ lock() {
 	mkdir -p "$(dirname "$1")"
 	exec {fd}>>"$1"
 	flock ${3:+"$3"} -n "$fd" && return
-	say "$2: in use by another run, waiting for it ($1)"
+	say "$2: in use by another run, waiting for it ($(shown "$1"))"
 	flock ${3:+"$3"} "$fd"
 }
 
@@ -42,10 +63,10 @@ lock() {
 need_space() {
 	local free
 
-	mkdir -p "$2" || die "cannot create $2; set XDG_CACHE_HOME to a folder that can be written"
+	mkdir -p "$2" || die "cannot create $(shown "$2"); set XDG_CACHE_HOME to a folder that can be written"
 	free=$(df --output=avail -BG "$2" | tail -n 1 | tr -dc 0-9)
 	[ "$free" -ge "$1" ] ||
-		die "$2 has $free GB free and $1 are needed; make room, or set XDG_CACHE_HOME to a folder on a larger disk"
+		die "$(shown "$2") has $free GB free and $1 are needed; make room, or set XDG_CACHE_HOME to a folder on a larger disk"
 }
 
 # KDIR may be relative; what runs in the build root has another folder to be in.
@@ -61,10 +82,11 @@ check_kdir() {
 	[ -n "${KDIR:-}" ] || return 0
 	version=$(sed -n 's/^VERSION = //p; s/^PATCHLEVEL = /./p' "$KDIR/Makefile" 2>/dev/null | tr -d '\n') || true
 	[ "$version" = "$base_version" ] ||
-		die "KDIR=$KDIR is ${version:-no kernel tree}; the series is for v$base_version"
+		die "KDIR=$(shown "$KDIR") is ${version:-no kernel tree}; the series is for v$base_version"
 }
 
-# enter "$@" - goes on with the calling script where the build tools are.
+# enter "$@" - goes on with the calling script where the build tools are. An argument that
+# is the path of something in this folder stays one.
 enter() {
 	[ -z "${VFS_FILTER_TOOLS:-}" ] || return 0
 	check_kdir
@@ -73,7 +95,7 @@ enter() {
 		return 0
 	fi
 	"$top/scripts/setup-root"
-	exec "$top/scripts/in-root" "$top/scripts/$(basename "$0")" "$@"
+	exec "$top/scripts/in-root" "$inside/scripts/$(basename "$0")" "${@/#"$top/"/"$inside/"}"
 }
 
 # series - the patches in their order, without the cover letter.
