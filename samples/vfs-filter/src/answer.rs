@@ -41,6 +41,12 @@ impl Answer {
         Self { cookie, response }
     }
 
+    /// The same, but ignoring nothing: what is always possible where the kernel has refused to.
+    pub const fn without_ignoring(self) -> Self {
+        let response = self.response & !uapi::FAN_RESPONSE_IGNORE;
+        Self { response, ..self }
+    }
+
     /// The operation that is answered.
     #[must_use]
     pub const fn cookie(&self) -> u64 {
@@ -85,7 +91,11 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn ignore_is_a_bit_of_the_response() {
-        assert_eq!(bytes(Answer::allow_and_ignore(1))[4..8], [0x61, 0, 0, 0]);
+        let answer = Answer::allow_and_ignore(1);
+        assert_eq!(bytes(answer)[4..8], [0x61, 0, 0, 0]);
+        assert_eq!(answer.without_ignoring(), Answer::allow(1));
+        let deny = Answer::deny(1, Errno::NOSPC);
+        assert_eq!(deny.without_ignoring(), deny);
     }
 
     #[test]

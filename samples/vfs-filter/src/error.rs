@@ -25,6 +25,8 @@ pub enum Error {
     Answer(Errno),
     /// `FAN_IOC_OWN` failed.
     Own(Errno),
+    /// `FAN_IOC_RECORDS` failed.
+    Records(Errno),
     /// An inherited descriptor could not be looked at, or (`EINVAL`) is not a group of this class.
     Inherit(Errno),
     /// The bytes that were read are no event.
@@ -41,6 +43,7 @@ impl Error {
             | Self::Read(errno)
             | Self::Answer(errno)
             | Self::Own(errno)
+            | Self::Records(errno)
             | Self::Inherit(errno) => Some(*errno),
             Self::Malformed(_) => None,
         }
@@ -51,10 +54,16 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Init(errno) => explain_init(*errno, f),
+            Self::Mark(Errno::XDEV, path) => write!(
+                f,
+                "{} is in a subvolume (btrfs), of which only mounts can be marked",
+                path.display()
+            ),
             Self::Mark(errno, path) => write!(f, "cannot mark {}: {errno}", path.display()),
             Self::Read(errno) => write!(f, "cannot read events: {errno}"),
             Self::Answer(errno) => write!(f, "answer refused: {errno}"),
             Self::Own(errno) => write!(f, "cannot become the group's owner: {errno}"),
+            Self::Records(errno) => write!(f, "cannot set the records of events: {errno}"),
             Self::Inherit(Errno::INVAL) => f.write_str("not a group of FAN_CLASS_VFS_FILTER"),
             Self::Inherit(errno) => write!(f, "cannot take over a group: {errno}"),
             Self::Malformed(malformed) => malformed.fmt(f),

@@ -20,6 +20,11 @@ bitflags::bitflags! {
         const MAPPED = uapi::FAN_OP_MAPPED;
         /// Asynchronous I/O: POST comes from its completion.
         const ASYNC = uapi::FAN_OP_ASYNC;
+        /// Of a name that is removed or replaced: the object had no other, when it was looked at
+        /// under the lock. On POST.
+        const LAST_LINK = uapi::FAN_OP_LAST_LINK;
+        /// The file handles of this event cannot be opened, as those of its file system cannot.
+        const NO_OPEN = uapi::FAN_OP_NO_OPEN;
     }
 }
 
@@ -40,6 +45,10 @@ pub enum Kind {
     Barrier(u64),
     /// Not an operation: the queue was full, and unpaired or unasked-for POST events were lost.
     Overflow,
+    /// Not an operation: what the group had marked is gone, unmounted or deleted, and its events are
+    /// all in front of this one. [`Event::fsid`] says on which file system, [`Event::mount`] which
+    /// mount if it was one.
+    Gone,
 }
 
 /// Bytes of a file.
@@ -81,15 +90,15 @@ pub struct Rename<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {
-    /// PRE, POST, barrier or overflow.
+    /// PRE, POST, or what is no operation.
     pub kind: Kind,
     /// Which one of the filterable events; two for a rename that is both moved from and moved to;
-    /// none for a barrier and an overflow.
+    /// none for what is no operation.
     pub events: Events,
     /// Whether the object is a directory.
     pub on_dir: bool,
     /// The operation: its PRE and its POST carry the same cookie. Unique per boot, growing, never 0
-    /// except for an overflow. For a barrier, its number.
+    /// except for [`Kind::Overflow`] and [`Kind::Gone`]. For a barrier, its number.
     pub cookie: u64,
     /// Properties of the operation.
     pub flags: OpFlags,
@@ -101,7 +110,9 @@ pub struct Event<'a> {
     pub pidfd: Option<OwnedFd>,
     /// The bytes, where they are known before: not for a write with `O_APPEND`.
     pub range: Option<Range>,
-    /// The object itself, where it exists.
+    /// The file system, where the event says one: the same as in its handles.
+    pub fsid: Option<u64>,
+    /// The object itself, where it exists and has a file handle.
     pub object: Option<FileHandle<'a>>,
     /// The object's name: for events on directory entries, and in a group with
     /// [`Builder::report_name`](crate::Builder::report_name) wherever it has one.
@@ -110,4 +121,11 @@ pub struct Event<'a> {
     pub rename: Option<Rename<'a>>,
     /// The directory of a file that is created without a name (`O_TMPFILE`), instead of `name`.
     pub directory: Option<FileHandle<'a>>,
+    /// With [`Records::REPLACED`](crate::Records::REPLACED): what a rename replaces.
+    pub replaced: Option<FileHandle<'a>>,
+    /// With [`Records::MOUNT`](crate::Records::MOUNT), and of a mount that is gone: its unique
+    /// number, as `statx(2)` gives it with `STATX_MNT_ID_UNIQUE`.
+    pub mount: Option<u64>,
+    /// With [`Records::CGROUP`](crate::Records::CGROUP): the cgroup of the task.
+    pub cgroup: Option<u64>,
 }

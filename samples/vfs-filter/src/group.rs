@@ -21,6 +21,19 @@ use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+bitflags::bitflags! {
+    /// What events say only if they are asked to, by [`Group::records`].
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Records: u32 {
+        /// [`Event::mount`]: the mount that the operation came through.
+        const MOUNT = uapi::FAN_RECORD_MNT;
+        /// [`Event::cgroup`]: the cgroup of the task.
+        const CGROUP = uapi::FAN_RECORD_CGROUP;
+        /// [`Event::replaced`]: what a rename replaces.
+        const REPLACED = uapi::FAN_RECORD_REPLACED;
+    }
+}
+
 /// A fanotify group of `FAN_CLASS_VFS_FILTER`.
 ///
 /// Operations of its owner, the process that made it, raise no event in it. When it is dropped,
@@ -125,9 +138,17 @@ impl Group {
     /// [`Error::Mark`], with `EINVAL` on a kernel that has no barriers, or another errno of
     /// `fanotify_mark(2)`.
     pub fn barrier(&self, path: &(impl AsRef<Path> + ?Sized)) -> Result<()> {
-        Mark::inode(path).apply(uapi::FAN_MARK_BARRIER, |flags, mask, directory, path| {
-            self.fd.mark(flags, mask, directory, path.as_deref())
-        })
+        self.apply(&Mark::inode(path), uapi::FAN_MARK_BARRIER)
+    }
+
+    /// [`Group::barrier`] on the file system that `descriptor` is open on (not one of `O_PATH`).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Group::barrier`].
+    pub fn barrier_at(&self, descriptor: &impl AsFd) -> Result<()> {
+        let place = Mark::descriptor(Scope::Inode, descriptor);
+        self.apply(&place, uapi::FAN_MARK_BARRIER)
     }
 
     fn flush_with(&self, scope: Scope, flags: u32) -> Result<()> {
@@ -158,26 +179,21 @@ impl Group {
     /// # Errors
     ///
     /// [`Error::Answer`], with `EINVAL` for an errno the kernel does not deny with, `ENOMEM` or
-    /// `ENOSPC` (the limit of marks) if an answer cannot ignore; the answers in front of it have been
-    /// given, and it has not.
+    /// `ENOSPC` (the limit of marks) if an answer cannot ignore. It is of the first that was refused;
+    /// every answer that was not refused has been given, wherever it was among them.
     pub fn answer(&self, answers: &[Answer]) -> Result<usize> {
         let mut bytes = Vec::with_capacity(answers.len().saturating_mul(uapi::FAN_ANSWER_LEN));
         answers.iter().for_each(|answer| answer.encode(&mut bytes));
-        let mut rest = bytes.as_slice();
-        let mut late = 0;
-        while !rest.is_empty() {
-            let taken = match rustix::io::write(&self.fd, rest) {
-                Ok(0) => return Err(Error::Answer(Errno::IO)),
-                Ok(taken) => taken,
-                Err(Errno::NOENT) => {
-                    late += 1;
-                    uapi::FAN_ANSWER_LEN
-                }
-                Err(errno) => return Err(Error::Answer(errno)),
-            };
-            rest = rest.get(taken..).unwrap_or_default();
-        }
-        Ok(late)
+        give(&bytes, |rest| rustix::io::write(&self.fd, rest)).map_err(Error::Answer)
+    }
+
+    /// Sets what events have from here on, beside what they always have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Records`], with `ENOTTY` on a kernel that cannot.
+    pub fn records(&self, records: Records) -> Result<()> {
+        self.fd.records(records.bits()).map_err(Error::Records)
     }
 
     /// Makes the calling process the owner, whose operations raise no event: after a fork, or in a
@@ -189,6 +205,33 @@ impl Group {
     pub fn own(&self) -> Result<()> {
         self.fd.own().map_err(Error::Own)
     }
+}
+
+/// Writes answers, each of which can be refused. Returns how many were late, or why the first that
+/// was refused was.
+fn give(
+    mut rest: &[u8],
+    mut write: impl FnMut(&[u8]) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let mut late = 0;
+    let mut refused = None;
+    while !rest.is_empty() {
+        let taken = match write(rest) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(taken) => taken,
+            Err(Errno::INTR) => continue,
+            Err(errno) => {
+                if errno == Errno::NOENT {
+                    late += 1;
+                } else {
+                    refused.get_or_insert(errno);
+                }
+                uapi::FAN_ANSWER_LEN
+            }
+        };
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    refused.map_or(Ok(late), Err)
 }
 
 impl From<GroupFd> for Group {

@@ -3,6 +3,7 @@
 //! File handles: how events name objects.
 
 use crate::sys;
+use crate::uapi;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::borrow::Cow;
@@ -44,6 +45,13 @@ impl FileHandle<'static> {
 }
 
 impl FileHandle<'_> {
+    /// Whether it names an object. The kernel writes one that does not where a file system has no
+    /// handle for an object; its `fsid` is good.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.kind != uapi::FILEID_INVALID || !self.bytes.is_empty()
+    }
+
     /// The handle as a value that outlives the buffer it was read into.
     #[must_use]
     pub fn into_owned(self) -> FileHandle<'static> {

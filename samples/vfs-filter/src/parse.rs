@@ -75,6 +75,9 @@ struct Records<'a> {
     new: Option<DirName<'a>>,
     directory: Option<FileHandle<'a>>,
     object: Option<FileHandle<'a>>,
+    replaced: Option<FileHandle<'a>>,
+    mount: Option<u64>,
+    cgroup: Option<u64>,
     range: Option<Range>,
     pidfd: Option<RawFd>,
 }
@@ -121,6 +124,19 @@ impl<'a> Records<'a> {
             uapi::FAN_EVENT_INFO_TYPE_FID => {
                 once(&mut self.object, "FID record", record::handle(body)?.0)
             }
+            uapi::FAN_EVENT_INFO_TYPE_REPLACED => once(
+                &mut self.replaced,
+                "REPLACED record",
+                record::handle(body)?.0,
+            ),
+            uapi::FAN_EVENT_INFO_TYPE_MNT => {
+                once(&mut self.mount, "MNT record", record::id(body, "MNT record")?)
+            }
+            uapi::FAN_EVENT_INFO_TYPE_CGROUP => once(
+                &mut self.cgroup,
+                "CGROUP record",
+                record::id(body, "CGROUP record")?,
+            ),
             uapi::FAN_EVENT_INFO_TYPE_RANGE => {
                 once(&mut self.range, "RANGE record", record::range(body)?)
             }
@@ -138,6 +154,15 @@ impl<'a> Records<'a> {
             what: "no OP record",
         })?;
         let (kind, events) = op.kind(mask)?;
+        let handles = [&self.object, &self.directory, &self.replaced];
+        let names = [&self.name, &self.old, &self.new];
+        let names = names.into_iter().flatten().map(|entry| &entry.dir);
+        let fsid = handles
+            .into_iter()
+            .flatten()
+            .chain(names)
+            .map(|handle| handle.fsid)
+            .next();
         let rename = match (self.old, self.new) {
             (Some(old), Some(new)) => Some(Rename { old, new }),
             (None, None) => None,
@@ -152,10 +177,14 @@ impl<'a> Records<'a> {
             pid: process(pid)?,
             pidfd: None,
             range: self.range,
-            object: self.object,
+            fsid,
+            object: self.object.filter(FileHandle::is_valid),
             name: self.name,
             rename,
             directory: self.directory,
+            replaced: self.replaced.filter(FileHandle::is_valid),
+            mount: self.mount,
+            cgroup: self.cgroup,
         };
         let pidfd = self.pidfd.filter(|fd| *fd >= 0);
         Ok(Parsed { event, pidfd })
@@ -177,6 +206,7 @@ impl Op {
         let others = mask & ((1 << uapi::FAN_PRE_SHIFT) - 1) & !uapi::FAN_ONDIR;
         match (pre, post, others) {
             (0, 0, uapi::FAN_Q_OVERFLOW) => Ok((Kind::Overflow, Events::empty())),
+            (0, 0, uapi::FAN_Q_GONE) => Ok((Kind::Gone, Events::empty())),
             (0, 0, uapi::FAN_Q_BARRIER) if self.cookie == 0 => malformed("cookie 0"),
             (0, 0, uapi::FAN_Q_BARRIER) => Ok((Kind::Barrier(self.cookie), Events::empty())),
             (_, _, 1..) | (0, 0, 0) | (1.., 1.., 0) => malformed("mask"),

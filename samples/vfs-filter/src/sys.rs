@@ -88,6 +88,18 @@ impl GroupFd {
         // of ours. By the invariants of `Self` no other driver gets to interpret it.
         unsafe { rustix::ioctl::ioctl(&self.0, rustix::ioctl::NoArg::<OWN>::new()) }
     }
+
+    /// `ioctl(2)` with `FAN_IOC_RECORDS`.
+    pub(crate) fn records(&self, bits: u32) -> Result<(), Errno> {
+        const RECORDS: rustix::ioctl::Opcode =
+            rustix::ioctl::opcode::none(uapi::FAN_IOC_RECORDS_GROUP, uapi::FAN_IOC_RECORDS_NUMBER);
+        // SAFETY: The opcode is that of `FAN_IOC_RECORDS`, which takes a number and touches no memory
+        // of ours. By the invariants of `Self` no other driver gets to interpret it.
+        unsafe {
+            let setter = rustix::ioctl::IntegerSetter::<RECORDS>::new_usize(bits as usize);
+            rustix::ioctl::ioctl(&self.0, setter)
+        }
+    }
 }
 
 impl AsFd for GroupFd {

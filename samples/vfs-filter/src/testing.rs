@@ -60,6 +60,13 @@ impl Bytes {
         self.record(kind, &[&fid(handle), name, &[0]].concat())
     }
 
+    /// What a record of type FID has after its header.
+    pub(crate) fn fid_of(kind: i32, handle: &[u8]) -> Vec<u8> {
+        let mut body = fid(handle);
+        body[12..16].copy_from_slice(&kind.to_ne_bytes());
+        body
+    }
+
     pub(crate) fn done(mut self) -> Vec<u8> {
         let len = self.0.len() as u32;
         self.0[..4].copy_from_slice(&len.to_ne_bytes());

@@ -88,3 +88,22 @@ pub const AT_HANDLE_FID: i32 = 0x200;
 // ioctl(2), docs/uapi.md section 5: `_IO('F', 0xE0)`.
 pub const FAN_IOC_OWN_GROUP: u8 = b'F';
 pub const FAN_IOC_OWN_NUMBER: u8 = 0xe0;
+
+// What else an event can say, docs/uapi.md sections 2 and 3.
+pub const FAN_Q_GONE: u64 = 0x0040_0000;
+/// No event is longer.
+pub const FAN_EVENT_MAX_LEN: usize = 4096;
+pub const FAN_EVENT_INFO_TYPE_MNT: u8 = 7;
+pub const FAN_EVENT_INFO_TYPE_CGROUP: u8 = 33;
+pub const FAN_EVENT_INFO_TYPE_REPLACED: u8 = 34;
+pub const FAN_OP_LAST_LINK: u32 = 0x20;
+pub const FAN_OP_NO_OPEN: u32 = 0x80;
+/// The type of a file handle that is none; it has no bytes.
+pub const FILEID_INVALID: i32 = 0xff;
+
+// ioctl(2), docs/uapi.md section 3: `_IO('F', 0xE5)`, and the bits that it takes.
+pub const FAN_IOC_RECORDS_GROUP: u8 = b'F';
+pub const FAN_IOC_RECORDS_NUMBER: u8 = 0xe5;
+pub const FAN_RECORD_MNT: u32 = 0x1;
+pub const FAN_RECORD_CGROUP: u32 = 0x2;
+pub const FAN_RECORD_REPLACED: u32 = 0x4;

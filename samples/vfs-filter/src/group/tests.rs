@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+use super::give;
 use super::Group;
 use crate::sys::GroupFd;
 use crate::testing::Bytes;
@@ -42,4 +43,33 @@ fn answers_go_out_together() {
     kernel.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes.len(), 48);
     assert_eq!(bytes[40..48], 2u64.to_ne_bytes());
+}
+
+#[test]
+fn an_answer_that_is_refused_is_the_only_one_that_is_not_given() {
+    const ANSWERS: usize = 4;
+    for refused in 0..ANSWERS {
+        for errno in [Errno::NOMEM, Errno::INVAL, Errno::NOENT] {
+            let bytes: Vec<u8> = (0..ANSWERS as u8).flat_map(|n| [n; 24]).collect();
+            let mut given: Vec<usize> = Vec::new();
+            // As the kernel does it: up to the bad one, which is an error if it comes first.
+            let done = give(&bytes, |rest| {
+                let answers = rest.chunks(24).map(|answer| usize::from(answer[0]));
+                let good: Vec<_> = answers.take_while(|answer| *answer != refused).collect();
+                given.extend(&good);
+                match good.len() {
+                    0 => Err(errno),
+                    count => Ok(24 * count),
+                }
+            });
+            let expected = if errno == Errno::NOENT {
+                Ok(1)
+            } else {
+                Err(errno)
+            };
+            assert_eq!(done, expected);
+            let others: Vec<_> = (0..ANSWERS).filter(|answer| *answer != refused).collect();
+            assert_eq!(given, others);
+        }
+    }
 }

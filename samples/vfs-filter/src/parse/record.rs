@@ -36,6 +36,16 @@ pub(super) fn range(body: &[u8]) -> Result<Range> {
     })
 }
 
+/// A number of 64 bits, aligned or not: where it is not, on some machines, there is no padding
+/// in front of it.
+pub(super) fn id(body: &[u8], what: &'static str) -> Result<u64> {
+    let mut fields = Fields::new(body, what);
+    if body.len() > size_of::<u64>() {
+        let _pad = fields.u32()?;
+    }
+    fields.u64()
+}
+
 /// `struct fanotify_event_info_fid` without its header, and what follows the handle.
 pub(super) fn handle(body: &[u8]) -> Result<(FileHandle<'_>, &[u8])> {
     let mut fields = Fields::new(body, "file handle");

@@ -124,6 +124,63 @@ fn a_barrier_has_a_number() {
 }
 
 #[test]
+fn what_is_gone_has_a_file_system_and_no_object() {
+    let gone = || Bytes::event(uapi::FAN_Q_GONE, 0).op(0, 0, 0);
+    let no_handle = Bytes::fid_of(uapi::FILEID_INVALID, b"");
+    let bytes = gone()
+        .record(uapi::FAN_EVENT_INFO_TYPE_FID, &no_handle)
+        .done();
+    let event = parse(&bytes);
+    assert_eq!((event.kind, event.cookie), (Kind::Gone, 0));
+    assert_eq!(event.fsid, Some(0x2222_2222_1111_1111));
+    assert_eq!((event.object, event.mount), (None, None));
+    assert!(event.events.is_empty());
+    // A mount, with padding and, where there is none, without it.
+    let mount = [&[0; 4][..], &77u64.to_ne_bytes()].concat();
+    for body in [&mount[..], &mount[4..]] {
+        let bytes = gone()
+            .record(uapi::FAN_EVENT_INFO_TYPE_FID, &no_handle)
+            .record(uapi::FAN_EVENT_INFO_TYPE_MNT, body)
+            .done();
+        assert_eq!(parse(&bytes).mount, Some(77));
+    }
+    let bytes = gone()
+        .record(uapi::FAN_EVENT_INFO_TYPE_MNT, &[0; 4])
+        .done();
+    assert_eq!(error(&bytes), "MNT record");
+}
+
+#[test]
+fn records_that_are_asked_for() {
+    let cgroup = [&[0; 4][..], &5u64.to_ne_bytes()].concat();
+    let mask = (uapi::FAN_MOVED_FROM | uapi::FAN_MOVED_TO) << 52;
+    let bytes = Bytes::event(mask, 1)
+        .op(uapi::FAN_OP_LAST_LINK | uapi::FAN_OP_NO_OPEN, 3, 0)
+        .dir_name(10, b"dir1", b"a")
+        .dir_name(12, b"dir2", b"b")
+        .fid(b"\x05\x06\x07\x08")
+        .handle(uapi::FAN_EVENT_INFO_TYPE_REPLACED, b"gone")
+        .record(uapi::FAN_EVENT_INFO_TYPE_CGROUP, &cgroup)
+        .done();
+    let event = parse(&bytes);
+    assert_eq!(event.flags, OpFlags::LAST_LINK | OpFlags::NO_OPEN);
+    assert_eq!(&*event.replaced.unwrap().bytes, b"gone");
+    assert_eq!(event.cgroup, Some(5));
+}
+
+#[test]
+fn an_object_without_a_handle_is_none() {
+    let no_handle = Bytes::fid_of(uapi::FILEID_INVALID, b"");
+    let bytes = Bytes::event(PRE_MODIFY, 1)
+        .op(0, 1, 0)
+        .record(uapi::FAN_EVENT_INFO_TYPE_FID, &no_handle)
+        .done();
+    let event = parse(&bytes);
+    assert_eq!(event.object, None);
+    assert_eq!(event.fsid, Some(0x2222_2222_1111_1111));
+}
+
+#[test]
 fn a_rename_is_one_event_with_two_names() {
     let mask = ((uapi::FAN_MOVED_FROM | uapi::FAN_MOVED_TO) << 40) | uapi::FAN_ONDIR;
     let bytes = Bytes::event(mask, 1)
@@ -176,11 +233,17 @@ fn events_follow_each_other() {
 
 #[test]
 fn records_of_unknown_kind_are_passed_over() {
-    let bytes = Bytes::event(PRE_MODIFY, 1)
-        .record(99, b"abcdefg")
-        .op(0, 1, 0)
-        .done();
-    assert_eq!(parse(&bytes).cookie, 1);
+    let known = [1, 2, 3, 4, 6, 7, 10, 12, 32, 33, 34];
+    for kind in (0..=u8::MAX).filter(|kind| !known.contains(kind)) {
+        for length in [0, 1, 7, 8, 300] {
+            let bytes = Bytes::event(PRE_MODIFY, 1)
+                .record(kind, &vec![0xa5; length])
+                .op(0, 1, 0)
+                .record(kind, &vec![0xa5; length])
+                .done();
+            assert_eq!(parse(&bytes).cookie, 1, "{kind}");
+        }
+    }
 }
 
 #[test]
