@@ -4,8 +4,9 @@
 # The change journal of samples/: several processes change files while checkpoints
 # are made and consumed. In the end the reader's copy, which was only ever brought
 # up to date from what the journal says, must be what is there. Each of the two
-# schemes with POST and with barriers, on tmpfs and ext4. Writes TAP;
-# scripts/guest-tests runs it. The power cuts are in scripts/crash-test.
+# schemes with POST and with barriers, on tmpfs and ext4. Then what may come between: a
+# kill, an umount, a full disk, a subvolume. Writes TAP; scripts/guest-tests runs it. The
+# power cuts are in scripts/crash-test.
 #
 # VFS_FILTER_BUILD is the project's build folder.
 
@@ -20,7 +21,7 @@ clean_up() {
 	xargs -r kill -9 <journals 2>/dev/null
 	wait
 	cd /
-	umount "$dir"/{tmpfs,ext4}
+	umount "$dir"/{tmpfs,ext4,full,btrfs} 2>/dev/null
 	rm -r "$dir"
 }
 touch journals
@@ -220,6 +221,94 @@ a_mapping() {
 	return $status
 }
 
+has_ended() { # PROCESS
+	! kill -0 "$1" 2>/dev/null
+}
+
+# The journal does not keep its file system from being unmounted. It ends then, and has all
+# that was changed until then, and says nothing of another one that is mounted there.
+unmounted() {
+	local fs=$1 status=0 journal store=$PWD/elsewhere
+
+	shift
+	rm -rf "copy-$fs" "$store" other
+	start_journal "$fs" "$@" && consume "$fs" || return
+	echo "before umount" >"$fs/file"
+	umount "$fs" || { umount -l "$fs"; status=1; }
+	truncate -s 16M other
+	mkfs.ext4 -q other
+	mount -o loop other "$fs"
+	! timeout 10 ./journal checkpoint "$store" || { echo "a checkpoint of another file system"; status=1; }
+	until_true has_ended "$journal" || status=1
+	kill "$journal" 2>/dev/null
+	! wait "$journal" || { echo "it ends well, and must not"; status=1; }
+	grep 'was unmounted' "log-$fs" || status=1
+	umount "$fs"
+	mount -o loop image "$fs"
+	# What was sealed is there still, and all of it.
+	./journal list "$store" | grep '^period .* sealed' || status=1
+	start_journal "$fs" "$@" --no-gap && check "$fs" --precise && consume "$fs" && check "$fs" --exact || status=1
+	! ./journal list "$store" | grep -x everything || status=1
+	kill "$journal"
+	wait "$journal"
+	# Without anybody's word, nobody knows what was changed meanwhile.
+	start_journal "$fs" "$@" && ./journal list "$store" | grep -x everything || status=1
+	kill "$journal"
+	wait "$journal"
+	return $status
+}
+
+# On a full disk the journal refuses early, and says so; what makes room is allowed, and
+# then it goes on.
+full_disk() {
+	local fs=$1 status=0 journal
+
+	mkdir -p "$fs"
+	truncate -s 24M image-full
+	mkfs.ext4 -q -m 0 -N 4096 image-full
+	mount -o loop image-full "$fs" || return
+	rm -rf "copy-$fs" "$fs/store"
+	mkdir "$fs/names" "$fs/tree"
+	touch "$fs"/tree/{1..100}
+	start_journal "$fs" --names 1000000 "${@:2}" && consume "$fs" || return
+	cat /dev/zero >"$fs/filler" 2>/dev/null
+	seq -f "$fs/names/%0200.0f" 1200 | xargs touch 2>refused
+	grep -m 1 'No space left' refused || { tail -n 1 refused; status=1; }
+	grep 'no room for' "log-$fs" || status=1
+	rm -r "$fs/tree" || status=1
+	rm "$fs/filler" || status=1
+	until_true touch "$fs/after" || status=1
+	grep 'recorded again' "log-$fs" || status=1
+	check "$fs" --precise && consume "$fs" && check "$fs" --exact --precise || status=1
+	kill "$journal"
+	wait "$journal" || status=1
+	umount "$fs" || status=1
+	return $status
+}
+
+# Of a subvolume of btrfs only a mount can be watched, and the journal says so.
+subvolume() {
+	local fs=$1 status=0 journal store=$PWD/elsewhere-btrfs
+
+	mkdir -p "$fs"
+	truncate -s 200M image-btrfs
+	mkfs.btrfs -q image-btrfs && mount -o loop image-btrfs "$fs" && btrfs -q subvolume create "$fs/@" || return
+	umount "$fs"
+	mount -o loop,subvol=@ image-btrfs "$fs" || return
+	btrfs -q subvolume create "$fs/nested"
+	rm -rf "copy-$fs" "$store"
+	! start_journal "$fs" || status=1
+	grep -e 'use --mount' "log-$fs" || status=1
+	start_journal "$fs" --mount && consume "$fs" || return
+	echo changed >"$fs/file"
+	echo changed >"$fs/nested/file"
+	check "$fs" --precise && ./journal checkpoint "$store" | grep -c '^entry' | grep -x 2 || status=1
+	consume "$fs" && check "$fs" --exact --precise || status=1
+	kill "$journal"
+	wait "$journal" || status=1
+	return $status
+}
+
 for scheme in alternating single; do
 	for straddlers in post barrier; do
 		in_both "$scheme, $straddlers" all_there --scheme $scheme --$straddlers --names 8
@@ -234,4 +323,13 @@ for scheme in alternating single; do
 	in_both "a mapping, $scheme" a_mapping --scheme $scheme
 done
 in_both "the journal is killed" after_a_kill
+for scheme in alternating single; do
+	on "ext4" "unmounted, $scheme" unmounted --scheme $scheme
+done
+on "full" "a full disk" full_disk
+if grep -qw btrfs /proc/filesystems && command -v mkfs.btrfs >/dev/null; then
+	on "btrfs" "a subvolume of btrfs" subvolume
+else
+	result "" "a subvolume of btrfs # SKIP no btrfs"
+fi
 echo "1..$tests"

@@ -18,7 +18,8 @@ use vfs_filter::OpFlags;
 
 /// A file handle, without its file system: a journal is about one.
 ///
-/// The `fsid` of a handle can be another after the machine was started again.
+/// The `fsid` of a handle can be another after the machine was started again, and on btrfs each
+/// subvolume has its own, where the handles alone tell objects apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Object {
     kind: i32,
@@ -79,6 +80,9 @@ pub enum Change {
 
 impl Change {
     fn entry(entry: &DirName<'_>) -> Self {
+        if !entry.dir.is_valid() {
+            return Self::Everything;
+        }
         Self::Entry {
             directory: (&entry.dir).into(),
             name: entry.name.as_encoded_bytes().to_vec(),
@@ -115,6 +119,8 @@ pub struct Operation {
     pub cookie: u64,
     /// A writable shared mapping, which changes its file until its POST.
     pub mapped: bool,
+    /// Whether it makes room on the file system: a removal, or a truncation.
+    pub frees: bool,
     /// What it changes, or has changed.
     pub changes: Vec<Change>,
     /// What an ignore mark for it would be on: the object, or the directory of a name. None if it
@@ -124,31 +130,37 @@ pub struct Operation {
 
 impl From<&Event<'_>> for Operation {
     fn from(event: &Event<'_>) -> Self {
-        let mut changes: Vec<_> = event.name.iter().map(Change::entry).collect();
+        let mut changes = Vec::new();
         let mut ignorable = None;
+        let object = event.object.as_ref();
         if event.events.intersects(ON_NAMES) {
-            if let Some(rename) = &event.rename {
-                changes.push(Change::entry(&rename.old));
-                changes.push(Change::entry(&rename.new));
-            } else {
+            let rename = event.rename.iter();
+            let names = rename.flat_map(|rename| [&rename.old, &rename.new]);
+            changes.extend(event.name.iter().chain(names).map(Change::entry));
+            if event.rename.is_none() {
                 let directory = event.name.as_ref().map(|name| &name.dir);
+                let directory = directory.filter(|directory| directory.is_valid());
                 ignorable = directory.map(Object::from);
             }
             // A file without a name gets one later, but some file systems make it with one.
             let directory = event.directory.as_ref();
-            changes.extend(directory.map(|directory| Change::Directory(directory.into())));
+            changes.extend(directory.map(|directory| match directory.is_valid() {
+                true => Change::Directory(directory.into()),
+                false => Change::Everything,
+            }));
         } else {
-            changes.clear();
-            ignorable = event.object.as_ref().map(Object::from);
+            ignorable = object.map(Object::from);
         }
-        let object = event.object.as_ref();
         changes.extend(object.map(|object| Change::Object(object.into())));
-        if changes.is_empty() {
-            changes.push(Change::Everything);
+        // What has no handle cannot be named.
+        if changes.is_empty() || changes.contains(&Change::Everything) {
+            changes = vec![Change::Everything];
         }
+        let truncates = event.range.is_some_and(|range| range.count == 0);
         Self {
             cookie: event.cookie,
             mapped: event.flags.contains(OpFlags::MAPPED),
+            frees: event.events == Events::DELETE || (event.events == Events::MODIFY && truncates),
             changes,
             ignorable,
         }

@@ -28,8 +28,17 @@ pub enum Error {
     Busy,
     /// No such period is sealed.
     NotSealed(crate::Period),
-    /// The log could not be written, so nothing can be allowed any more.
+    /// The log cannot be written at present, so nothing that it does not have is allowed.
     Failed,
+    /// There is no room for the log to grow, so what it does not have is denied with `ENOSPC`,
+    /// except what makes room.
+    Full(PathBuf),
+    /// The path leads elsewhere than to the mount that is watched.
+    Elsewhere(PathBuf),
+    /// What was watched was unmounted. All that was changed before is recorded.
+    Gone(PathBuf),
+    /// A subvolume of btrfs, of which only mounts can be watched.
+    Subvolume(PathBuf),
 }
 
 impl fmt::Display for Error {
@@ -42,7 +51,28 @@ impl fmt::Display for Error {
             Self::NoBarrier => f.write_str("this kernel has no FAN_MARK_BARRIER: use POST instead"),
             Self::Busy => f.write_str("another checkpoint is being made"),
             Self::NotSealed(period) => write!(f, "period {period} is not sealed"),
-            Self::Failed => f.write_str("the log cannot be written: all changes are denied"),
+            Self::Failed => f.write_str("the log cannot be written: changes are denied"),
+            Self::Full(path) => write!(
+                f,
+                "no room for {} to grow: changes are denied with ENOSPC until there is, removals \
+                 are not",
+                path.display()
+            ),
+            Self::Elsewhere(path) => write!(
+                f,
+                "{} is not on the mount that is watched: unmounted, or mounted over",
+                path.display()
+            ),
+            Self::Gone(path) => write!(
+                f,
+                "{} was unmounted: what was changed until then is recorded, and nothing after it",
+                path.display()
+            ),
+            Self::Subvolume(path) => write!(
+                f,
+                "{} is in a subvolume of btrfs, of which only a mount can be watched: use --mount",
+                path.display()
+            ),
         }
     }
 }
@@ -62,6 +92,21 @@ impl From<vfs_filter::Malformed> for Error {
 }
 
 impl Error {
+    /// Whether what failed is tried again, and the journal goes on.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(..) | Self::Failed | Self::Full(_) | Self::Elsewhere(_) | Self::Busy => {
+                true
+            }
+            Self::Filter(error) => !matches!(
+                error,
+                vfs_filter::Error::Read(_) | vfs_filter::Error::Malformed(_)
+            ),
+            _ => false,
+        }
+    }
+
     /// The errno of a system call on the group, if one failed.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {

@@ -38,6 +38,9 @@ pub enum Entry {
     Retained(Change),
     /// The listener ended by itself.
     Stopped,
+    /// What was watched was unmounted, and the listener ended: no operation is under way, and no
+    /// period is open any more.
+    Unmounted,
 }
 
 /// One period.
@@ -94,7 +97,17 @@ impl Image {
                 self.retained.insert(change);
             }
             Entry::Stopped => self.stopped = true,
+            Entry::Unmounted => self.unmount(),
         }
+    }
+
+    fn unmount(&mut self) {
+        self.forget_operations();
+        self.retained.clear();
+        for recorded in self.periods.values_mut() {
+            recorded.sealed = true;
+        }
+        self.stopped = true;
     }
 
     fn period(&mut self, period: Period) -> &mut Recorded {
@@ -141,7 +154,7 @@ impl Image {
         self.stopped = false;
     }
 
-    /// The machine went down, and every operation with it.
+    /// The machine went down, or the file system, and every operation with it.
     fn forget_operations(&mut self) {
         self.mapped.clear();
         for recorded in self.periods.values_mut() {
@@ -194,6 +207,19 @@ impl Image {
             .get(&period)
             .into_iter()
             .flat_map(Recorded::all)
+    }
+
+    /// What a period says of operations that may still be under way.
+    pub(crate) fn unended(&self, period: Period) -> impl Iterator<Item = &Change> {
+        let recorded = self.periods.get(&period);
+        recorded.into_iter().flat_map(|recorded| &recorded.changes)
+    }
+
+    /// Whether nothing that changes in this period need be recorded any more.
+    pub(crate) fn says_everything(&self, period: Period) -> bool {
+        self.periods
+            .get(&period)
+            .is_some_and(|recorded| recorded.changes.contains(&Change::Everything))
     }
 
     /// The mappings that change something, by their cookies.

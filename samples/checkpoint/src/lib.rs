@@ -23,7 +23,6 @@
 //! use checkpoint::{Journal, Options, Synced};
 //!
 //! let mut journal = Journal::open(Options::new("/srv", "/srv/.journal"))?;
-//! let root = checkpoint::root("/srv".as_ref())?;
 //! let ended = journal.checkpoint()?;
 //! while !journal.image().sealed().any(|period| period == ended) {
 //!     // A program would poll `journal.groups()` first.
@@ -33,7 +32,7 @@
 //!     println!("{change}");
 //! }
 //! // The reader has read all of that, and its copy is durable.
-//! journal.consume(ended, Synced::now(&root)?)?;
+//! journal.consume(ended, Synced::now(&journal.watched().clone())?)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -52,10 +51,25 @@
 //! After a crash of the *listener* alone operations go on, and nobody records those that come.
 //! Unless its user promises that there were none ([`Options::no_gap`]), the first period then says
 //! [`Change::Everything`].
+//!
+//! # What an unmount leaves
+//!
+//! A file system is unmounted when nobody uses it, so no operation is under way then, and all that
+//! was changed is recorded. The kernel says that it is gone, [`Entry::Unmounted`] seals what is
+//! open, and the journal ends. What is changed after it is mounted again, and before the next
+//! [`Journal::open`], is what nobody was listening to: unless [`Options::no_gap`] promises that
+//! there is nothing, the first period says [`Change::Everything`].
+//!
+//! # What a full disk leaves
+//!
+//! The log has room ahead of its end, so that removals can be recorded, and so allowed, when there
+//! is none left on the disk. Other changes are denied with `ENOSPC` then, until there is room again.
 #![forbid(unsafe_code)]
 
 mod change;
+mod driver;
 mod error;
+mod filter;
 mod image;
 mod journal;
 mod log;
@@ -63,6 +77,7 @@ mod machine;
 mod options;
 mod scheme;
 mod synced;
+mod watched;
 
 pub use change::Change;
 pub use change::Object;
@@ -82,8 +97,8 @@ pub use scheme::GroupId;
 pub use scheme::Observed;
 pub use scheme::Scheme;
 pub use scheme::Straddlers;
-pub use synced::root;
 pub use synced::Synced;
+pub use watched::Watched;
 
 /// A time between two checkpoints; the first is 1.
 #[derive(

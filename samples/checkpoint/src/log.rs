@@ -7,17 +7,22 @@
 //! the next one is written, so what a crash leaves is whole frames, and a tail of at most one that
 //! is not. A frame that is broken and has good ones after it is no tail: then something was lost
 //! that had been promised.
+//!
+//! What is promised to a task that waits must not fail for want of room. So there are blocks ahead
+//! of the log's end that are its own already ([`Log::provide`]), and a second file of such blocks,
+//! `log.new`, so that it can be written anew on a disk that is full.
 
 use crate::Entry;
 use crate::Error;
 use crate::Image;
 use crate::Result;
+use rustix::fs::FallocateFlags;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use std::fs;
 use std::fs::File;
 use std::io;
-use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -27,6 +32,9 @@ const MAGIC: [u8; 4] = *b"\xffbat";
 const FRAME_LEN: usize = 4 + 8 + 4 + 4;
 /// Entries in a frame of a log that is written anew.
 const CHUNK: usize = 1024;
+/// Blocks are taken in steps of this many bytes, less if there are not as many.
+const AHEAD: u64 = 256 * 1024;
+const LEAST: u64 = 16 * 1024;
 
 /// A log in a directory, which no other process has open.
 #[derive(Debug)]
@@ -35,6 +43,12 @@ pub struct Log {
     file: File,
     number: u64,
     length: u64,
+    /// Up to where the file has blocks.
+    allocated: u64,
+    /// Whether there is another file of blocks.
+    spare: bool,
+    /// What is in the file is not known, for a sync has failed.
+    unsure: bool,
     /// Locked until it is closed.
     _lock: File,
 }
@@ -64,14 +78,18 @@ impl Log {
             Err(error) => return Err(Error::Store(error, path)),
         };
         // Written anew it ends with a whole frame.
-        let (file, number, length) = write_new(directory, found.image.entries())?;
-        let log = Self {
+        let written = write_new(directory, found.image.entries())?;
+        let mut log = Self {
             directory: directory.into(),
-            file,
-            number,
-            length,
+            file: written.file,
+            number: written.number,
+            length: written.length,
+            allocated: written.allocated,
+            spare: false,
+            unsure: false,
             _lock: lock,
         };
+        log.provide(0);
         Ok((log, found))
     }
 
@@ -86,29 +104,39 @@ impl Log {
         decode(&bytes).ok_or(Error::NotALog(path))
     }
 
-    /// Appends entries, which are not durable before [`Log::sync`]. After an error the log is not to
-    /// be appended to any more.
+    /// Appends entries, which are not durable before [`Log::sync`]. After an error nothing is
+    /// appended, and it can be tried again.
     ///
     /// # Errors
     ///
     /// [`Error::Store`].
     pub fn append(&mut self, entries: &[Entry]) -> Result<()> {
         let frame = encode(self.number, entries).map_err(|error| self.error(error))?;
+        // What an earlier try has left there is written over.
         self.file
-            .write_all(&frame)
+            .write_all_at(&frame, self.length)
             .map_err(|error| self.error(error))?;
         self.number += 1;
         self.length += frame.len() as u64;
         Ok(())
     }
 
-    /// Returns when what was appended will survive a crash of the machine.
+    /// Returns when what was appended will survive a crash of the machine. After an error nobody
+    /// knows what of it will, until [`Log::rewrite`] has succeeded.
     ///
     /// # Errors
     ///
     /// [`Error::Store`].
-    pub fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(|error| self.error(error))
+    pub fn sync(&mut self) -> Result<()> {
+        let synced = self.file.sync_data();
+        self.unsure |= synced.is_err();
+        synced.map_err(|error| self.error(error))
+    }
+
+    /// Whether a sync has failed, so that the log has to be written anew.
+    #[must_use]
+    pub const fn is_unsure(&self) -> bool {
+        self.unsure
     }
 
     /// Replaces the log by a shorter one. It is durable when this returns.
@@ -117,8 +145,40 @@ impl Log {
     ///
     /// [`Error::Store`]; the log is as it was then.
     pub fn rewrite(&mut self, image: &Image) -> Result<()> {
-        (self.file, self.number, self.length) = write_new(&self.directory, image.entries())?;
+        let written = write_new(&self.directory, image.entries())?;
+        self.file = written.file;
+        self.number = written.number;
+        self.length = written.length;
+        self.allocated = written.allocated;
+        self.unsure = false;
+        self.spare = false;
+        self.provide(0);
         Ok(())
+    }
+
+    /// Sees to it that the log has room for so many bytes, and takes more blocks ahead of need.
+    /// Returns for how many it has, which is less if the disk is full.
+    pub fn provide(&mut self, bytes: u64) -> u64 {
+        let wanted = self.length + bytes.max(AHEAD / 2);
+        let mut step = AHEAD;
+        while self.allocated < wanted && step >= LEAST {
+            let end = self.allocated.max(self.length) + step;
+            match allocate(&self.file, self.allocated, end) {
+                Ok(()) => self.allocated = end,
+                Err(_) => step /= 2,
+            }
+        }
+        if !self.spare {
+            let path = self.directory.join("log.new");
+            self.spare = spare(&path).is_ok();
+        }
+        self.allocated.saturating_sub(self.length)
+    }
+
+    /// How many bytes these take.
+    #[must_use]
+    pub fn size_of(entries: &[Entry]) -> u64 {
+        encode(u64::MAX, entries).map_or(u64::MAX, |frame| frame.len() as u64)
     }
 
     /// The length of the log in bytes.
@@ -127,8 +187,14 @@ impl Log {
         self.length
     }
 
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
     fn error(&self, error: io::Error) -> Error {
-        Error::Store(error, self.directory.join("log"))
+        Error::Store(error, self.path())
     }
 }
 
@@ -142,8 +208,16 @@ fn lock(path: &Path) -> Result<File> {
     }
 }
 
+/// A log that was written anew.
+struct Written {
+    file: File,
+    number: u64,
+    length: u64,
+    allocated: u64,
+}
+
 /// Under another name first: a crash leaves the old one or the new one.
-fn write_new(directory: &Path, entries: impl Iterator<Item = Entry>) -> Result<(File, u64, u64)> {
+fn write_new(directory: &Path, entries: impl Iterator<Item = Entry>) -> Result<Written> {
     let path = directory.join("log.new");
     let write = || -> io::Result<_> {
         let mut bytes = HEAD.to_vec();
@@ -153,14 +227,57 @@ fn write_new(directory: &Path, entries: impl Iterator<Item = Entry>) -> Result<(
             bytes.extend(encode(number, chunk)?);
             number += 1;
         }
-        let mut file = File::create(&path)?;
-        file.write_all(&bytes)?;
+        let length = bytes.len() as u64;
+        let file = open_new(&path)?;
+        let sizes = [length + AHEAD, AHEAD];
+        let allocated = sizes
+            .into_iter()
+            .find(|size| allocate(&file, 0, *size).is_ok());
+        file.write_all_at(&bytes, 0)?;
         file.sync_all()?;
         fs::rename(&path, directory.join("log"))?;
         File::open(directory)?.sync_all()?;
-        Ok((file, number, bytes.len() as u64))
+        let allocated = allocated.unwrap_or_default().max(length);
+        Ok(Written {
+            file,
+            number,
+            length,
+            allocated,
+        })
     };
     write().map_err(|error| Error::Store(error, path.clone()))
+}
+
+/// A file of no length, which may have blocks.
+fn open_new(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    let file = options.read(true).write(true).create(true).open(path)?;
+    if file.metadata()?.len() > 0 {
+        file.set_len(0)?;
+    }
+    Ok(file)
+}
+
+/// Takes blocks for the next time that the log is written anew.
+fn spare(path: &Path) -> io::Result<()> {
+    allocate(&open_new(path)?, 0, AHEAD).inspect_err(|_| drop(fs::remove_file(path)))
+}
+
+/// Takes blocks for these bytes of the file, if it does not have them, and leaves its length alone
+/// where the file system can.
+fn allocate(file: &File, start: u64, end: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, start, end - start) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let zeroes = [0; 4096];
+            let start = start.max(file.metadata()?.len());
+            for at in (start..end).step_by(zeroes.len()) {
+                let length = zeroes.len().min((end - at) as usize);
+                file.write_all_at(&zeroes[..length], at)?;
+            }
+            file.sync_data()
+        }
+        done => Ok(done?),
+    }
 }
 
 fn encode(number: u64, entries: &[Entry]) -> io::Result<Vec<u8>> {

@@ -188,6 +188,7 @@ impl Machine {
             Observed::Overflow => {
                 self.record_event(group, &[Change::Everything]);
             }
+            Observed::Gone => {}
         }
     }
 
@@ -195,6 +196,7 @@ impl Machine {
         let Operation {
             cookie,
             mapped,
+            frees: _,
             mut changes,
             ignorable,
         } = operation;
@@ -298,19 +300,49 @@ impl Machine {
         self.actions.push(Action::Append(entry));
     }
 
+    /// The period, or the first and last of the periods, of an event that comes to this group now.
+    fn periods_of_event(&self, group: GroupId) -> (Period, Period) {
+        match self.phase {
+            Phase::Pending => (self.period, self.period.next()),
+            Phase::Draining(old) | Phase::Closing(old) if group == old => {
+                (self.last(), self.last())
+            }
+            _ => (self.period, self.period),
+        }
+    }
+
     /// Records changes in the period, or periods, of an event that came to this group now. Returns
     /// how much of the log must be durable for that.
     fn record_event(&mut self, group: GroupId, changes: &[Change]) -> u64 {
-        match self.phase {
-            Phase::Pending => {
-                let old = self.record(self.period, changes);
-                old.max(self.record(self.period.next(), changes))
-            }
-            Phase::Draining(old) | Phase::Closing(old) if group == old => {
-                self.record(self.last(), changes)
-            }
-            _ => self.record(self.period, changes),
+        let (first, last) = self.periods_of_event(group);
+        let needs = self.record(first, changes);
+        needs.max(self.record(last, changes))
+    }
+
+    /// Whether a PRE that comes to this group now would need no new record, and, if `durable`, none
+    /// that is not durable yet.
+    #[must_use]
+    pub fn has_recorded(&self, group: GroupId, operation: &Operation, durable: bool) -> bool {
+        let (first, last) = self.periods_of_event(group);
+        let is_recorded = |period, change: &Change| {
+            let at = self.recorded_at(period, change);
+            at.is_some_and(|at| !durable || at <= self.durable)
+        };
+        let mut changes = operation.changes.iter();
+        // With one name more the directory might be recorded as a whole.
+        let widens = changes.clone().any(|change| change.wider().is_some());
+        if operation.mapped || (durable && widens) {
+            return false;
         }
+        changes.all(|change| is_recorded(first, change) && is_recorded(last, change))
+    }
+
+    fn recorded_at(&self, period: Period, change: &Change) -> Option<u64> {
+        let recorded = self.recorded.get(&period)?;
+        recorded
+            .get(change)
+            .or_else(|| recorded.get(&change.wider()?))
+            .copied()
     }
 
     /// The period before this one. Periods are made one after the other.
@@ -327,14 +359,11 @@ impl Machine {
     }
 
     fn record_one(&mut self, period: Period, change: &Change) -> u64 {
-        let recorded = self.recorded.entry(period).or_default();
-        let covered = recorded
-            .get(change)
-            .or_else(|| recorded.get(&change.wider()?));
-        if let Some(at) = covered {
-            return *at;
+        if let Some(at) = self.recorded_at(period, change) {
+            return at;
         }
         let at = self.appended + 1;
+        let recorded = self.recorded.entry(period).or_default();
         recorded.insert(change.clone(), at);
         self.append(Entry::Changed(period, change.clone()));
         at
@@ -358,11 +387,27 @@ impl Machine {
         self.close();
     }
 
-    /// What waits for an answer that cannot be given, as its record cannot be made durable.
-    pub fn waiting(&self) -> impl Iterator<Item = (GroupId, u64)> + '_ {
-        self.waiting
-            .iter()
-            .map(|waiting| (waiting.group, waiting.cookie))
+    /// All that waits for an answer that cannot be given, as its record cannot be made durable. It
+    /// is the caller's to deny; what was recorded of it stays.
+    #[must_use]
+    pub fn give_up_waiting(&mut self) -> Vec<(GroupId, u64)> {
+        let mut given_up = Vec::new();
+        for waiting in mem::take(&mut self.waiting) {
+            // Who denies is sent no POST.
+            let operations = &mut self.under_way;
+            let known = operations.get(&waiting.cookie);
+            if known.is_some_and(|known| known.group == waiting.group) {
+                if let Some(known) = operations.remove(&waiting.cookie) {
+                    self.release(&known);
+                    if known.mapped {
+                        self.append(Entry::Unmapped(waiting.cookie));
+                    }
+                }
+            }
+            given_up.push((waiting.group, waiting.cookie));
+        }
+        self.close();
+        given_up
     }
 
     /// Begins a checkpoint: returns the period that ends, or none if another is being made.

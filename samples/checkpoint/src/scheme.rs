@@ -57,12 +57,14 @@ pub enum Observed {
     Barrier(u64),
     /// Events were lost.
     Overflow,
+    /// What was marked is gone. It is the last event, and nothing to the schemes.
+    Gone,
 }
 
 /// What is to be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Append this to the log. [`Machine::durable`] is to be told when it is durable.
+    /// Append this to the log. [`Machine::durable`](crate::Machine::durable) is to be told when it is durable.
     Append(Entry),
     /// Allow what waits.
     Answer {
@@ -73,11 +75,11 @@ pub enum Action {
         /// Whether to ignore the like of it from now on.
         ignore: bool,
     },
-    /// Flush the ignore masks of the group with FAN_MARK_SYNC, then call [`Machine::flushed`].
+    /// Flush the ignore masks of the group with FAN_MARK_SYNC, then call [`Machine::flushed`](crate::Machine::flushed).
     Flush(GroupId),
-    /// Make a group and subscribe it with FAN_MARK_SYNC, then call [`Machine::subscribed`].
+    /// Make a group and subscribe it with FAN_MARK_SYNC, then call [`Machine::subscribed`](crate::Machine::subscribed).
     Subscribe(GroupId),
-    /// Pass on all events that the group has, then call [`Machine::drained`].
+    /// Pass on all events that the group has, then call [`Machine::drained`](crate::Machine::drained).
     Drain(GroupId),
     /// Close the group. That may take its time in the background.
     Close(GroupId),

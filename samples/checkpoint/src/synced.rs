@@ -4,10 +4,7 @@
 
 use crate::Error;
 use crate::Result;
-use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
-use std::path::Path;
+use crate::Watched;
 
 /// Proof that the file system was synced, which [`Journal::consume`](crate::Journal::consume) asks for.
 #[derive(Debug)]
@@ -15,25 +12,15 @@ use std::path::Path;
 pub struct Synced(());
 
 impl Synced {
-    /// `syncfs(2)` of the file system that `root` is open on. To be called when the reader has read
-    /// all of the period.
+    /// `syncfs(2)` of the file system that is watched. To be called when the reader has read all of
+    /// the period.
     ///
     /// # Errors
     ///
-    /// As `syncfs(2)`.
-    pub fn now(root: impl AsFd) -> io::Result<Self> {
-        rustix::fs::syncfs(root)?;
+    /// [`Error::Elsewhere`], or [`Error::Store`], as `syncfs(2)`.
+    pub fn now(watched: &Watched) -> Result<Self> {
+        rustix::fs::syncfs(watched.open()?)
+            .map_err(|errno| Error::Store(errno.into(), watched.path().into()))?;
         Ok(Self(()))
     }
-}
-
-/// A descriptor on the file system of `path`, for [`Synced::now`] and [`Object::open`].
-///
-/// [`Object::open`]: crate::Object::open
-///
-/// # Errors
-///
-/// [`Error::Store`], as `open(2)`.
-pub fn root(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| Error::Store(error, path.into()))
 }

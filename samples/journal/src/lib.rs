@@ -12,10 +12,14 @@ use serde::de::DeserializeOwned;
 use serde::Deserialize;
 use serde::Serialize;
 use std::fmt;
+use std::fs;
+use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
@@ -83,13 +87,32 @@ pub fn socket(store: &Path) -> PathBuf {
 ///
 /// If none is running, the connection breaks, or with what the journal says.
 pub fn ask(store: &Path, request: Request) -> io::Result<Vec<Listed>> {
-    let path = socket(store);
-    let mut stream = UnixStream::connect(&path).map_err(|error| {
-        let said = format!("{}: {error} (is it running?)", path.display());
+    let mut stream = by_short_path(store, |path| UnixStream::connect(path)).map_err(|error| {
+        let said = format!("{}: {error} (is it running?)", socket(store).display());
         io::Error::new(error.kind(), said)
     })?;
     send(&mut stream, &request)?;
     receive::<Reply>(&mut stream)?.map_err(io::Error::other)
+}
+
+/// Where a journal takes requests.
+///
+/// # Errors
+///
+/// Those of `unlink(2)` of an older one, and of `bind(2)`.
+pub fn listen(store: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(socket(store)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    by_short_path(store, |path| UnixListener::bind(path))
+}
+
+/// The path of a socket has 107 bytes at most, and that of a store may have more.
+fn by_short_path<T>(store: &Path, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let directory = File::open(store)?;
+    let short = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    call(&socket(Path::new(&short)))
 }
 
 /// What the journal in this store has recorded, whether it runs or not.
@@ -153,6 +176,24 @@ mod tests {
         let reply: Reply = Ok(vec![listed]);
         send(&mut server, &reply).unwrap();
         assert_eq!(receive::<Reply>(&mut client).unwrap(), reply);
+    }
+
+    #[test]
+    fn a_store_may_have_a_long_path() {
+        let top = std::env::temp_dir().join(format!("journal-{}", std::process::id()));
+        let store = top.join("x".repeat(200));
+        std::fs::create_dir_all(&store).unwrap();
+        let listener = super::listen(&store).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let request: Request = receive(&mut stream).unwrap();
+            send(&mut stream, &Reply::Ok(Vec::new())).unwrap();
+            request
+        });
+        let listed = super::ask(&store, Request::Checkpoint).unwrap();
+        assert_eq!(listed, []);
+        assert_eq!(server.join().unwrap(), Request::Checkpoint);
+        std::fs::remove_dir_all(&top).unwrap();
     }
 
     #[test]

@@ -19,6 +19,7 @@ use journal::Request;
 use std::error::Error;
 use std::io;
 use std::io::Write;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use vfs_filter::Scope;
@@ -27,10 +28,20 @@ use vfs_filter::Scope;
 ///
 /// A change is in the journal before it is made, and stays there until who reads the journal has
 /// said that it has a copy: after a crash, whatever differs from that copy is in the journal.
+///
+/// Not seen are changes by the journal itself, and those that are no operation of a task, such as
+/// what nfsd and ksmbd do: see docs/uapi.md and docs/operations.md.
 #[derive(Parser)]
 #[command(version)]
 enum Command {
-    /// Record, until a signal ends it
+    /// Record, until a signal ends it, or the file system is unmounted
+    ///
+    /// The journal does not keep PATH from being unmounted. Then it ends, with status 1; all that
+    /// was changed until then is recorded. If STORE is on the file system that is watched, its open
+    /// files do keep it busy: end the journal before umount(8).
+    ///
+    /// When the disk of STORE is full, changes are denied with ENOSPC until there is room again, and
+    /// removals are allowed.
     Run(Run),
     /// Ask the running journal for a checkpoint, and print what changed when that is certain
     Checkpoint(Store),
@@ -46,7 +57,7 @@ struct Run {
     #[arg(value_name = "PATH")]
     path: PathBuf,
 
-    /// Where to keep the journal; may be on the same file system
+    /// Where to keep the journal; may be on the same file system, which is busy then
     #[arg(value_name = "STORE")]
     store: PathBuf,
 
@@ -62,7 +73,13 @@ struct Run {
     #[arg(long)]
     post: bool,
 
-    /// Record what is changed through this mount alone
+    /// Record what is changed through this mount alone; of a subvolume of btrfs, nothing else can be
+    ///
+    /// Not seen, and so missing in the journal, are changes through any other mount of the file
+    /// system: bind mounts and those of other subvolumes, the copies of this mount that other mount
+    /// namespaces have (containers, and services with a private view such as PrivateTmp= or
+    /// ProtectSystem=). A file that was opened or mapped through another mount is changed through
+    /// that one. Without this option all of these are seen.
     #[arg(long)]
     mount: bool,
 
@@ -70,7 +87,8 @@ struct Run {
     #[arg(long, default_value_t = 64)]
     names: usize,
 
-    /// You know that nothing has changed while no journal was running
+    /// You know that nothing has changed while no journal was running, nor while it was mounted
+    /// without one
     #[arg(long)]
     no_gap: bool,
 
@@ -158,9 +176,16 @@ fn record(run: Run) -> Result {
         ..Options::new(run.path, run.store)
     };
     let signals = server::signals()?;
+    // A working directory would keep its file system from being unmounted.
+    let options = Options {
+        path: absolute(&options.path)?,
+        store: std::path::absolute(&options.store)?,
+        ..options
+    };
+    std::env::set_current_dir("/")?;
     let (path, store) = (options.path.clone(), options.store.clone());
     let journal = Journal::open(options)?;
-    let server = server::Server::new(journal, &path, &store)?;
+    let server = server::Server::new(journal, &store)?;
     let everything = "all that there is: read everything once";
     let (period, whole) = server.begins_with();
     println!(
@@ -174,6 +199,12 @@ fn record(run: Run) -> Result {
         }
     );
     server.run(signals)
+}
+
+/// The path from the root, with no symbolic links that could lead elsewhere later.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    path.canonicalize()
+        .map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 fn print<'a>(listed: impl Iterator<Item = &'a Listed>) -> Result {

@@ -4,36 +4,33 @@
 
 use crate::is_whole;
 use crate::Result;
-use checkpoint::Error;
 use checkpoint::Journal;
 use checkpoint::Period;
 use checkpoint::Synced;
+use checkpoint::Watched;
 use journal::list;
+use journal::listen;
 use journal::receive;
 use journal::send;
-use journal::socket;
 use journal::Reply;
 use journal::Request;
 use rustix::event::poll;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
+use rustix::event::Timespec;
 use rustix::io::Errno;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
-use std::fs;
-use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::channel;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
-use std::sync::Arc;
 use std::thread;
 
 /// Signals that end the journal.
@@ -63,25 +60,29 @@ pub(crate) struct Server {
     waiting: Vec<(Period, Sender<Reply>)>,
     /// The last period that was consumed.
     consumed: Option<Period>,
+    /// What was said of what fails, to be said once.
+    said: String,
 }
 
+/// What has failed is tried again so often, though nothing happens.
+const AGAIN: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
 impl Server {
-    pub(crate) fn new(journal: Journal, path: &Path, store: &Path) -> Result<Self> {
-        let socket = socket(store);
-        match fs::remove_file(&socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&socket)?;
-        let root = Arc::new(checkpoint::root(path)?);
+    pub(crate) fn new(journal: Journal, store: &Path) -> Result<Self> {
+        let listener = listen(store)?;
+        // By its path: a descriptor would keep it from being unmounted.
+        let watched = journal.watched().clone();
         let (bell, ring) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         let (sender, calls) = channel();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (sender, root) = (sender.clone(), root.clone());
+                let (sender, watched) = (sender.clone(), watched.clone());
                 if let Ok(ring) = ring.try_clone() {
-                    thread::spawn(move || serve(stream, &root, &sender, ring));
+                    thread::spawn(move || serve(stream, &watched, &sender, ring));
                 }
             }
         });
@@ -91,6 +92,7 @@ impl Server {
             bell,
             waiting: Vec::new(),
             consumed: None,
+            said: String::new(),
         })
     }
 
@@ -108,17 +110,34 @@ impl Server {
             if signals.pending().next().is_some() {
                 return Ok(self.journal.stop()?);
             }
-            match self.journal.turn() {
-                Err(error @ Error::Store(..)) => {
-                    eprintln!("journal: {error}: all changes are denied from now on");
-                }
-                done => done?,
-            }
+            let done = self.turn();
             while let Ok(call) = self.calls.try_recv() {
                 self.answer(call);
             }
             self.tell_sealed();
+            done?;
         }
+    }
+
+    /// Says what fails, once, and when it no longer does.
+    fn turn(&mut self) -> Result {
+        let was_recording = self.journal.is_recording();
+        match self.journal.turn() {
+            Err(error) if error.is_passing() => {
+                let said = error.to_string();
+                if self.said != said {
+                    eprintln!("journal: {said}");
+                    self.said = said;
+                }
+            }
+            Err(error) => return Err(error.into()),
+            Ok(()) if self.journal.has_more() => {}
+            Ok(()) => self.said.clear(),
+        }
+        if !was_recording && self.journal.is_recording() {
+            eprintln!("journal: all changes can be recorded again");
+        }
+        Ok(())
     }
 
     fn wait(&mut self, signals: &Signals) -> Result {
@@ -129,7 +148,8 @@ impl Server {
             .collect();
         fds.push(PollFd::new(&self.bell, PollFlags::IN));
         fds.push(PollFd::new(signals.get_read(), PollFlags::IN));
-        match poll(&mut fds, None) {
+        let timeout = self.journal.has_more().then_some(&AGAIN);
+        match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -179,12 +199,12 @@ impl Server {
 }
 
 /// One connection.
-fn serve(mut stream: UnixStream, root: &File, calls: &Sender<Call>, mut ring: UnixStream) {
+fn serve(mut stream: UnixStream, watched: &Watched, calls: &Sender<Call>, mut ring: UnixStream) {
     let Ok(request) = receive(&mut stream) else {
         return;
     };
     let synced = match request {
-        Request::Consume(_) => match Synced::now(root) {
+        Request::Consume(_) => match Synced::now(watched) {
             Ok(synced) => Some(synced),
             Err(error) => {
                 let reply: Reply = Err(format!("cannot sync: {error}"));

@@ -129,9 +129,11 @@ impl<'a> Records<'a> {
                 "REPLACED record",
                 record::handle(body)?.0,
             ),
-            uapi::FAN_EVENT_INFO_TYPE_MNT => {
-                once(&mut self.mount, "MNT record", record::id(body, "MNT record")?)
-            }
+            uapi::FAN_EVENT_INFO_TYPE_MNT => once(
+                &mut self.mount,
+                "MNT record",
+                record::id(body, "MNT record")?,
+            ),
             uapi::FAN_EVENT_INFO_TYPE_CGROUP => once(
                 &mut self.cgroup,
                 "CGROUP record",

@@ -97,7 +97,10 @@ impl<W: Write> Listener<W> {
             Kind::Pre => self.pre(event, place),
             Kind::Post { result } => self.post(event, place, result),
             Kind::Overflow => Ok(writeln!(self.out, "LOST   events: the queue was full")?),
-            Kind::Gone => Ok(writeln!(self.out, "GONE   what was watched: unmounted, or deleted")?),
+            Kind::Gone => Ok(writeln!(
+                self.out,
+                "GONE   what was watched: unmounted, or deleted"
+            )?),
             _ => Ok(()),
         }
     }

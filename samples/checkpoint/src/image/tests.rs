@@ -155,9 +155,48 @@ fn a_log_that_is_written_anew_says_the_same() {
         let mut entries = history(straddlers);
         entries.push(Entry::Mapped(7, vec![file(b'M')]));
         entries.push(Entry::ChangedBefore(Period(2), file(b'O')));
+        entries.push(Entry::Stopped);
+        entries.push(Entry::Unmounted);
         for count in 1..=entries.len() {
             let before = image(entries[..count].to_vec());
             assert_eq!(image(before.entries()), before, "{count}");
         }
     }
+}
+
+#[test]
+fn an_unmounted_file_system_has_no_operations_and_no_open_period() {
+    for straddlers in [Straddlers::Post, Straddlers::Barrier] {
+        let mut entries = history(straddlers);
+        entries.push(Entry::Mapped(7, vec![file(b'M')]));
+        entries.push(Entry::Unmounted);
+        let mut image = image(entries);
+        let sealed = [2, 3, 4].map(Period);
+        assert_eq!(image.sealed().collect::<Vec<_>>(), sealed);
+        assert_eq!(image.unsealed().count(), 0);
+        // Whoever comes after it has missed what was changed after it was mounted again.
+        assert!(image.has_gap("one") && image.has_gap("two"));
+        // If he gives his word that nothing was, nothing more is reported.
+        image.apply(started("one", straddlers, 5));
+        assert_eq!(in_period(&image, 5), files(b""));
+        assert_eq!(in_period(&image, 3), files(b"C"));
+        image.apply(Entry::Consumed(Period(4)));
+        image.apply(started("two", straddlers, 6));
+        assert_eq!(in_period(&image, 6), files(b""));
+    }
+}
+
+#[test]
+fn what_ended_before_is_not_taken_for_what_goes_on() {
+    // Of the first start, and perhaps changed again by an operation of the second.
+    let mut image = image(history(Straddlers::Post));
+    image.apply(started("two", Straddlers::Post, 5));
+    assert_eq!(in_period(&image, 5), files(b"ACD"));
+    assert_eq!(image.unended(Period(5)).count(), 0);
+    image.apply(changed(5, b'D'));
+    assert_eq!(image.unended(Period(5)).count(), 1);
+    image.apply(Entry::Sealed(Period(5)));
+    image.apply(Entry::Consumed(Period(5)));
+    image.apply(started("three", Straddlers::Post, 6));
+    assert!(in_period(&image, 6).contains(&file(b'D')));
 }

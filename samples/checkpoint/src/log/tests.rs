@@ -10,6 +10,8 @@ use crate::Error;
 use crate::Period;
 use crate::Straddlers;
 use std::fs;
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// A directory that is gone at the end.
@@ -69,6 +71,50 @@ fn what_was_synced_is_there_after_a_restart() {
     let again = Log::look(&scratch.0).unwrap();
     assert_eq!(again.image, found.image);
     assert!(!again.damaged);
+}
+
+#[test]
+fn there_are_blocks_ahead_of_the_end_and_for_another_log() {
+    let scratch = Scratch::new("ahead");
+    let (mut log, _) = Log::open(&scratch.0).unwrap();
+    let path = scratch.0.join("log");
+    for _ in 0..3 {
+        let room = log.provide(0);
+        assert!(room >= super::AHEAD / 2);
+        let file = fs::metadata(&path).unwrap();
+        assert_eq!(file.len(), log.length());
+        assert!(file.blocks() * 512 >= log.length() + room);
+        let spare = fs::metadata(scratch.0.join("log.new")).unwrap();
+        assert_eq!(spare.len(), 0);
+        assert!(spare.blocks() * 512 >= super::AHEAD);
+        // More than there was.
+        let many: Vec<_> = (0..200_000).map(changed).collect();
+        assert!(Log::size_of(&many) > super::AHEAD);
+        log.append(&many).unwrap();
+        log.rewrite(&Log::look(&scratch.0).unwrap().image).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().ino(), spare.ino());
+        log.rewrite(&crate::Image::default()).unwrap();
+    }
+}
+
+#[test]
+fn what_a_failed_append_has_left_is_written_over() {
+    let scratch = Scratch::new("failed");
+    let (mut log, _) = Log::open(&scratch.0).unwrap();
+    log.append(&[started(), changed(1)]).unwrap();
+    let path = scratch.0.join("log");
+    let file = fs::File::options().write(true).open(path).unwrap();
+    let torn = encode(1, &vec![changed(7); 100]).unwrap();
+    for length in [1, 10, 30, torn.len() - 1] {
+        file.write_all_at(&torn[..length], log.length()).unwrap();
+        let found = Log::look(&scratch.0).unwrap();
+        assert!(!found.damaged, "{length}");
+        log.append(&[changed(2)]).unwrap();
+        let found = Log::look(&scratch.0).unwrap();
+        assert!(!found.damaged, "{length}");
+        assert_eq!(found.image.changes(Period(2)).count(), 1);
+        assert_eq!(found.image.changes(Period(7)).count(), 0);
+    }
 }
 
 #[test]

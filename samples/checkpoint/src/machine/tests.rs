@@ -34,6 +34,7 @@ fn write(cookie: u64, letter: u8) -> Operation {
     Operation {
         cookie,
         mapped: false,
+        frees: false,
         changes: vec![Change::Object(object(letter))],
         ignorable: Some(object(letter)),
     }
@@ -56,6 +57,7 @@ fn create(cookie: u64, name: u8) -> Operation {
     Operation {
         cookie,
         mapped: false,
+        frees: false,
         changes: vec![entry],
         ignorable: Some(object(b'd')),
     }
@@ -373,4 +375,54 @@ fn without_ignoring_every_operation_is_answered_alike() {
     driven.pre(ONE, write(7, b'a'));
     assert_eq!(driven.sync(), [answer(ONE, 7, false)]);
     assert_eq!(driven.post(ONE, write(7, b'a')), []);
+}
+
+#[test]
+fn what_is_given_up_leaves_nothing_but_its_record() {
+    for scheme in [Scheme::Alternating, Scheme::Single] {
+        let mut driven = Driven::new(scheme, Straddlers::Post);
+        driven.pre(ONE, create(7, b'a'));
+        driven.pre(ONE, mapping(8, b'm'));
+        assert_eq!(driven.machine.give_up_waiting(), [(ONE, 7), (ONE, 8)]);
+        let unmapped = Action::Append(Entry::Unmapped(8));
+        assert_eq!(driven.actions(), [unmapped]);
+        assert!(driven.machine.under_way.is_empty() && driven.machine.held.is_empty());
+        assert_eq!(driven.sync(), []);
+        let again = write(9, b'm');
+        assert!(driven.machine.has_recorded(ONE, &again, true));
+        assert_eq!(driven.pre(ONE, again), [answer(ONE, 9, true)]);
+    }
+}
+
+#[test]
+fn giving_up_lets_the_old_group_close() {
+    let mut driven = Driven::new(Scheme::Alternating, Straddlers::Post);
+    driven.pre(ONE, write(7, b'a'));
+    driven.machine.checkpoint();
+    driven.machine.subscribed();
+    driven.machine.drained();
+    assert!(!driven.machine.is_steady());
+    assert_eq!(driven.machine.give_up_waiting(), [(ONE, 7)]);
+    assert!(driven.machine.is_steady());
+    assert!(driven.actions().contains(&Action::Close(ONE)));
+}
+
+#[test]
+fn what_needs_no_new_record_is_known_before() {
+    for mut driven in both() {
+        assert!(!driven.machine.has_recorded(ONE, &write(7, b'a'), false));
+        driven.pre(ONE, write(7, b'a'));
+        assert!(driven.machine.has_recorded(ONE, &write(8, b'a'), false));
+        assert!(!driven.machine.has_recorded(ONE, &write(8, b'a'), true));
+        driven.sync();
+        assert!(driven.machine.has_recorded(ONE, &write(8, b'a'), true));
+        // A mapping is an entry of its own.
+        assert!(!driven.machine.has_recorded(ONE, &mapping(8, b'a'), false));
+    }
+    // While a checkpoint is pending, both periods have to say it.
+    let mut driven = Driven::new(Scheme::Single, Straddlers::Barrier);
+    driven.pre(ONE, write(7, b'a'));
+    driven.sync();
+    driven.machine.checkpoint();
+    assert!(!driven.machine.has_recorded(ONE, &write(8, b'a'), false));
 }

@@ -144,9 +144,7 @@ fn what_is_gone_has_a_file_system_and_no_object() {
             .done();
         assert_eq!(parse(&bytes).mount, Some(77));
     }
-    let bytes = gone()
-        .record(uapi::FAN_EVENT_INFO_TYPE_MNT, &[0; 4])
-        .done();
+    let bytes = gone().record(uapi::FAN_EVENT_INFO_TYPE_MNT, &[0; 4]).done();
     assert_eq!(error(&bytes), "MNT record");
 }
 

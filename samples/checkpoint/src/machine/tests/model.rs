@@ -85,6 +85,7 @@ impl Op {
         Operation {
             cookie: self.cookie,
             mapped: self.mapped,
+            frees: false,
             changes: vec![Change::Object(object(self.file))],
             ignorable: Some(object(self.file)),
         }
