@@ -14,7 +14,8 @@ pub struct Options {
     pub path: PathBuf,
     /// [`Scope::Filesystem`], or [`Scope::Mount`] for what is changed through one mount.
     pub scope: Scope,
-    /// A directory for the log; it may be on the file system that is watched.
+    /// A directory for the log; it may be on the file system that is watched, which cannot be
+    /// unmounted then.
     pub store: PathBuf,
     /// How a new period begins.
     pub scheme: Scheme,
