@@ -5,6 +5,7 @@
  * however they do.
  */
 
+#include <dirent.h>
 #include <linux/aio_abi.h>
 #include <linux/fs.h>
 #include <linux/io_uring.h>
@@ -838,6 +839,49 @@ static void freeze(struct __test_metadata *const _metadata)
 	ASSERT_EQ(0, ioctl(frozen_fd, FIFREEZE, 0));
 }
 
+/* Is a thread of a job where no signal gets it out, be it a worker of a ring? */
+static bool is_stuck(const struct job *job)
+{
+	char path[64], buf[512];
+	struct dirent *entry;
+	const char *state;
+	bool stuck = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", job->pid);
+	dir = opendir(path);
+	while (dir && !stuck && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/%d/task/%.16s/stat",
+			 job->pid, entry->d_name);
+		if (entry->d_name[0] == '.' ||
+		    read_file(path, buf, sizeof(buf)) <= 0)
+			continue;
+		state = strrchr(buf, ')');
+		stuck = state && !strncmp(state, ") D", 3);
+	}
+	if (dir)
+		closedir(dir);
+	return stuck;
+}
+
+/* For long enough that it is not the disk that it waits for. */
+static bool is_frozen(const struct job *job)
+{
+	for (int i = 0; i < 20; i++, usleep(10000))
+		if (!is_stuck(job))
+			return false;
+
+	return true;
+}
+
+/* The job has passed its PRE point, and waits for thaw(). */
+static void wait_frozen(struct __test_metadata *const _metadata,
+			const struct job *job)
+{
+	ASSERT_TRUE(EVENTUALLY(is_frozen(job)));
+	EXPECT_FALSE(job_ended(job, 0));
+}
+
 /* Not watched when it began, only another file was; when it ended it was. */
 TEST_F(async, watched_late)
 {
@@ -858,7 +902,7 @@ TEST_F(async, watched_late)
 	pid = job->pid;
 	freeze(_metadata);
 	job_go(_metadata, job);
-	expect_blocked(_metadata, job);
+	wait_frozen(_metadata, job);
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
 	thaw();
 	EXPECT_EQ(BLOCK, job_join(_metadata, job));
@@ -891,7 +935,7 @@ TEST_F(async, ignored_and_watched_late)
 	pid = job->pid;
 	freeze(_metadata);
 	job_go(_metadata, job);
-	expect_blocked(_metadata, job);
+	wait_frozen(_metadata, job);
 	mark(_metadata, other, FAN_MARK_ADD, FAN_MODIFY, "file");
 	thaw();
 	EXPECT_EQ(BLOCK, job_join(_metadata, job));
@@ -920,7 +964,7 @@ TEST_F(async, barrier)
 	job = job_prepare(_metadata, do_io, &self->io);
 	freeze(_metadata);
 	job_go(_metadata, job);
-	expect_blocked(_metadata, job);
+	wait_frozen(_metadata, job);
 	mark(_metadata, self->g, FAN_MARK_BARRIER, 0, ".");
 	expect_nothing(_metadata, self->g);
 	thaw();
