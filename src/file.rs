@@ -132,6 +132,10 @@ impl Class for Filter {
         group.end_barrier(number);
     }
 
+    fn watchdog(group: ArcBorrow<'_, Group>, timeout: c_int) {
+        group.watchdog(timeout);
+    }
+
     fn gone(group: ArcBorrow<'_, Group>, fsid: [i32; 2], mount: Option<u64>) {
         group.tell_gone(Gone { fsid, mount });
     }

@@ -170,6 +170,18 @@ impl<A: Default> Group<A> {
         show(&self.owner.lock())
     }
 
+    /// Complains of a listener that has not answered what it has read. Called each `timeout`
+    /// seconds, where one must not sleep.
+    pub(crate) fn watchdog(&self, timeout: i32) {
+        let overdue = self.queue.lock().is_overdue();
+
+        if overdue {
+            let owner = self.with_owner(Pid::nr);
+
+            pr_warn!("PID {owner} failed to respond to fanotify queue for more than {timeout} seconds\n");
+        }
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         self.queue.lock().counts()
     }

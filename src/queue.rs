@@ -131,6 +131,11 @@ impl<A> Queue<A> {
         self.questions.len() + self.posts.len()
     }
 
+    /// Is there a question without an answer, as in [`Questions::is_overdue`]?
+    pub(crate) fn is_overdue(&mut self) -> bool {
+        self.questions.is_overdue()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

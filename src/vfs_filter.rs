@@ -25,6 +25,7 @@
 //!
 //! There is one lock, [`group::Group`]'s queue lock, a spinlock. Nothing is allocated, freed or
 //! copied to user space under it, and no other lock is taken under it but those of wait queues.
+//! The C side's watchdog takes it, and after that the owner's, under a spinlock of its own.
 
 mod event;
 mod file;

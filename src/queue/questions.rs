@@ -124,6 +124,18 @@ pub(crate) struct Questions {
     pending: usize,
     /// Number of the last answer.
     answers: u64,
+    watched: Watched,
+}
+
+/// What a watchdog has seen the last time that it looked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watched {
+    /// No one waited for an answer to what was read.
+    Nothing,
+    /// The first of those who did: the number of its operation.
+    First(u64),
+    /// The same, and there was a complaint of it.
+    Overdue(u64),
 }
 
 impl Questions {
@@ -136,7 +148,24 @@ impl Questions {
             unread_bytes: 0,
             pending: 0,
             answers: 0,
+            watched: Watched::Nothing,
         }
+    }
+
+    /// Is the first of those that were read still the one that was the first at the last call? True
+    /// once for each.
+    pub(crate) fn is_overdue(&mut self) -> bool {
+        let first = self.read.keys().next().map(|(_, cookie)| *cookie);
+        let before = self.watched;
+
+        self.watched = match (first, before) {
+            (None, _) => Watched::Nothing,
+            (Some(now), Watched::First(then) | Watched::Overdue(then)) if now == then => {
+                Watched::Overdue(now)
+            }
+            (Some(now), _) => Watched::First(now),
+        };
+        matches!(self.watched, Watched::Overdue(_)) && self.watched != before
     }
 
     /// How many there are to be read.
@@ -311,6 +340,30 @@ mod tests {
         questions
             .answer(cookie, Reply::of(Verdict::Allow))
             .map(drop)
+    }
+
+    #[test]
+    fn what_has_no_answer_is_overdue_once() -> Result {
+        let mut questions = Questions::new();
+
+        for n in 1..=2 {
+            ask(&mut questions, n)?;
+        }
+        // What was not read is not the listener's.
+        assert!(!questions.is_overdue());
+        assert!(!questions.is_overdue());
+        questions.read();
+        questions.read();
+        assert!(!questions.is_overdue());
+        assert!(questions.is_overdue());
+        assert!(!questions.is_overdue());
+        allow(&mut questions, 1)?;
+        assert!(!questions.is_overdue());
+        assert!(questions.is_overdue());
+        allow(&mut questions, 2)?;
+        assert!(!questions.is_overdue());
+        assert!(!questions.is_overdue());
+        Ok(())
     }
 
     #[test]

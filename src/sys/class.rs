@@ -63,6 +63,10 @@ pub(crate) trait Class: Sized + 'static {
     /// An operation ended that the group is interested in.
     fn post(group: &ClassGroup<Self>, op: &mut Op<Self::Asked>, event: &ClassEvent);
 
+    /// Complains of an event that was read at the last call, `timeout` seconds ago, and has no
+    /// answer. Must not sleep.
+    fn watchdog(group: ArcBorrow<'_, Self::Group>, timeout: c_int);
+
     /// `FAN_MARK_BARRIER` for a super block, of which a number is given. Returns the number of the
     /// barrier. Calls for one group come one after the other.
     fn begin_barrier(group: ArcBorrow<'_, Self::Group>, super_block: usize) -> Result<u64>;
@@ -378,6 +382,7 @@ impl<C: Class> Vtable<C> {
         mark: Some(Self::mark),
         pre: Some(Self::pre),
         post: Some(Self::post),
+        watchdog: Some(Self::watchdog),
         begin_barrier: Some(Self::begin_barrier),
         end_barrier: Some(Self::end_barrier),
         gone: Some(Self::gone),
@@ -531,6 +536,16 @@ impl<C: Class> Vtable<C> {
     unsafe extern "C" fn end_barrier(group: *mut bindings::fsnotify_group, number: u64) {
         // SAFETY: By the safety requirements.
         C::end_barrier(unsafe { Self::borrow(group) }, number);
+    }
+
+    /// # Safety
+    ///
+    /// `group` must be a group of class `C` that [`Vtable::init`] succeeded for, and that is not
+    /// freed during the call.
+    unsafe extern "C" fn watchdog(group: *mut bindings::fsnotify_group, timeout: c_int) {
+        // SAFETY: By the safety requirements: a group is taken off the list of the watchdog, under
+        // the lock that this is called with, before it is freed.
+        C::watchdog(unsafe { Self::borrow(group) }, timeout);
     }
 
     /// # Safety

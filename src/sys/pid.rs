@@ -90,6 +90,12 @@ impl Pid {
         unsafe { bindings::pid_vnr(self.as_ptr()) }
     }
 
+    /// Its number in the initial pid namespace.
+    pub(crate) fn nr(&self) -> i32 {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::pid_nr(self.as_ptr()) }
+    }
+
     /// Its number in the pid namespace of the proc file that is being read.
     pub(crate) fn nr_for_reader(&self, m: &SeqFile) -> i32 {
         // CAST: `SeqFile` is a transparent wrapper of `struct seq_file`, which it does not give.
