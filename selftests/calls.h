@@ -571,6 +571,21 @@ static long call_map_private(void)
 	return p == MAP_FAILED ? -1 : unmap(p, opened, PROT_WRITE);
 }
 
+static long call_mremap(void)
+{
+	char *p = mmap(NULL, BLOCK, PROT_READ, MAP_SHARED, opened, BLOCK);
+
+	if (p == MAP_FAILED)
+		return -1;
+	p = mremap(p, BLOCK, 2 * BLOCK, MREMAP_MAYMOVE);
+	return p == MAP_FAILED ? -1 : munmap(p, 2 * BLOCK);
+}
+
+static long call_map_none(void)
+{
+	return map(opened, PROT_NONE);
+}
+
 static long call_mprotect(void)
 {
 	char *p = mmap(NULL, BLOCK, PROT_READ, MAP_SHARED, opened, BLOCK);

@@ -410,6 +410,19 @@ static const struct operation operations[] = {
 		.steps = { MAPS },
 		.note = "Once for the mapping, not for each page that is touched.",
 	}, {
+		.call = "mmap(NULL, len, PROT_NONE, MAP_SHARED, fd, offset)",
+		.make = call_map_none, .open = "file", .flags = O_RDONLY,
+		.steps = { MAPS },
+		.note = "It can be made readable without anyone being asked.",
+	}, {
+		.call = "mremap(addr, len, 2 * len, MREMAP_MAYMOVE)",
+		.make = call_mremap, .open = "file", .flags = O_RDONLY,
+		.steps = { MAPS,
+			   { FAN_ACCESS, "file", .says_range = "what it grows by",
+			     .pre = RANGE(2 * BLOCK, BLOCK),
+			     .post = RANGE(2 * BLOCK, BLOCK) } },
+		.note = "Of the mapping, and of what it grows by.",
+	}, {
 		.call = "readahead(fd, offset, count)",
 		.make = call_readahead, .open = "file", .flags = O_RDONLY,
 		.steps = { ADVISES },

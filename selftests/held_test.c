@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a user can make to take for ever does not hold up a barrier: programs
+ * that are executed under a tracer, and what is asked about within something
+ * else, of a group that does not answer.
+ */
+
+#include <pthread.h>
+#include <sys/ptrace.h>
+
+#include "fs.h"
+#include "group.h"
+
+#define PAGE		4096
+
+FIXTURE(held)
+{
+	struct group *g;	/* that calls for barriers, and answers */
+};
+
+/* What a test and its job have in common. */
+static struct {
+	pid_t tid;	/* of the other thread of the job */
+} *common;
+
+static void copy_program(struct __test_metadata *const _metadata,
+			 const char *from, const char *to)
+{
+	static char buf[1 << 16];
+	int in, out;
+	ssize_t n;
+
+	in = open(from, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, in);
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	ASSERT_LE(0, out);
+	while ((n = read(in, buf, sizeof(buf))) > 0)
+		ASSERT_EQ(n, write(out, buf, n));
+	ASSERT_EQ(0, n);
+	close(in);
+	close(out);
+}
+
+FIXTURE_SETUP(held)
+{
+	REQUIRE_CLASS();
+	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
+	known_op_flags = FAN_OP_MAPPED;
+	copy_program(_metadata, "/bin/true", "true");
+	put_file(_metadata, "script", "#!" FS_DIR "/true\n");
+	ASSERT_EQ(0, chmod("script", 0755));
+	put_file(_metadata, "file", "as it was");
+	self->g = group_open(_metadata, 0);
+	common = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, common);
+}
+
+FIXTURE_TEARDOWN(held)
+{
+	test_end(_metadata);
+}
+
+/* A barrier comes although nothing moves on. */
+static void expect_barrier(struct __test_metadata *const _metadata,
+			   struct group *g)
+{
+	struct event ev;
+
+	mark(_metadata, g, FAN_MARK_BARRIER, 0, ".");
+	ev = event_next(_metadata, g);
+	EXPECT_EQ(FAN_Q_BARRIER, ev.mask);
+	EXPECT_EQ(0, group_state(_metadata, g).inflight);
+}
+
+static struct event allow_access(struct __test_metadata *const _metadata,
+				 struct group *g, pid_t pid)
+{
+	const struct event pre = expect_pre_of(_metadata, g, FAN_ACCESS, 0, pid);
+
+	allow(_metadata, g, &pre);
+	return pre;
+}
+
+/* A traced thread stops for this event of ptrace(2). */
+static void expect_stop(struct __test_metadata *const _metadata, pid_t tid,
+			int event)
+{
+	int status = 0;
+
+	ASSERT_TRUE(EVENTUALLY(waitpid(tid, &status, __WALL | WNOHANG) == tid));
+	ASSERT_TRUE(WIFSTOPPED(status));
+	EXPECT_EQ(event, status >> 16);
+}
+
+static void job_executed(struct __test_metadata *const _metadata,
+			 struct job *job)
+{
+	EXPECT_EQ(0, job_reap(_metadata, job));
+	EXPECT_EQ(JOB_NO_RESULT, *job->result);
+	munmap(job->result, sizeof(*job->result));
+}
+
+/* ------------------------------- execution ------------------------------ */
+
+static long exec_traced(void *arg)
+{
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))
+		return -1;
+	return execl(arg, arg, NULL);
+}
+
+/* Its tracer has it stop when it has become another program. */
+TEST_F(held, by_tracer)
+{
+	struct event pre;
+	struct job *job;
+	pid_t pid;
+
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "true");
+	job = job_start(_metadata, exec_traced, "true");
+	pid = job->pid;
+	expect_stop(_metadata, pid, 0);
+	ASSERT_EQ(0, ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACEEXEC));
+	ASSERT_EQ(0, ptrace(PTRACE_CONT, pid, NULL, NULL));
+	pre = allow_access(_metadata, self->g, pid);
+	expect_stop(_metadata, pid, PTRACE_EVENT_EXEC);
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_barrier(_metadata, self->g);
+	ASSERT_EQ(0, ptrace(PTRACE_DETACH, pid, NULL, NULL));
+	job_executed(_metadata, job);
+}
+
+static void *be_another_thread(void *arg)
+{
+	__atomic_store_n(&common->tid, (pid_t)syscall(SYS_gettid),
+			 __ATOMIC_RELEASE);
+	for (;;)
+		pause();
+	return arg;
+}
+
+static long exec_beside_thread(void *arg)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, be_another_thread, NULL))
+		return -1;
+	return execl(arg, arg, NULL);
+}
+
+/* It waits for another thread to end, whose tracer has that stop. */
+TEST_F(held, by_traced_thread)
+{
+	struct event pre;
+	struct job *job;
+	pid_t tid;
+
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "true");
+	job = job_start(_metadata, exec_beside_thread, "true");
+	pre = expect_pre_of(_metadata, self->g, FAN_ACCESS, 0, job->pid);
+	ASSERT_TRUE(EVENTUALLY(__atomic_load_n(&common->tid, __ATOMIC_ACQUIRE)));
+	tid = common->tid;
+	ASSERT_EQ(0, ptrace(PTRACE_SEIZE, tid, NULL, PTRACE_O_TRACEEXIT));
+	allow(_metadata, self->g, &pre);
+	expect_stop(_metadata, tid, PTRACE_EVENT_EXIT);
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_barrier(_metadata, self->g);
+	ASSERT_EQ(0, ptrace(PTRACE_CONT, tid, NULL, NULL));
+	job_executed(_metadata, job);
+}
+
+static long do_exec(void *arg)
+{
+	return execl(arg, arg, NULL);
+}
+
+/* Another group does not answer whether its interpreter may be opened. */
+TEST_F(held, by_interpreter)
+{
+	struct group *other = group_open(_metadata, 0);
+	struct event pre, pre2;
+	struct job *job;
+
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "script");
+	mark(_metadata, other, FAN_MARK_ADD, FAN_OPEN, "true");
+	job = job_start(_metadata, do_exec, "script");
+	pre = allow_access(_metadata, self->g, job->pid);
+	pre2 = expect_pre_of(_metadata, other, FAN_OPEN, 0, job->pid);
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_barrier(_metadata, self->g);
+	allow(_metadata, other, &pre2);
+	job_executed(_metadata, job);
+	expect_post_of(_metadata, other, &pre2, 0);
+}
+
+/* ------------------------------- mappings ------------------------------- */
+
+static long map_shared(void *arg)
+{
+	const int fd = open(arg, O_RDWR);
+	void *map;
+
+	map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return map == MAP_FAILED ? -1 : 0;
+}
+
+/* A call that makes a mapping reads nothing; here it waits for another group. */
+TEST_F(held, by_mapping)
+{
+	struct group *other = group_open(_metadata, 0);
+	struct event pre, pre2;
+	struct job *job;
+
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "file");
+	mark(_metadata, other, FAN_MARK_ADD, FAN_MODIFY, "file");
+	job = job_start(_metadata, map_shared, "file");
+	pre = allow_access(_metadata, self->g, job->pid);
+	pre2 = expect_pre_of(_metadata, other, FAN_MODIFY, FAN_OP_MAPPED,
+			     job->pid);
+	mark(_metadata, self->g, FAN_MARK_BARRIER, 0, ".");
+	EXPECT_EQ(FAN_Q_BARRIER, event_next(_metadata, self->g).mask);
+	allow(_metadata, other, &pre2);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_post_of(_metadata, other, &pre2, 0);
+}
+
+TEST_HARNESS_MAIN
