@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What io_uring leaves to its user must not be left to filters: a request that
+ * waits for a worker or for task work is no operation in flight, and one that
+ * is asked about can be cancelled.
+ */
+
+#include <pthread.h>
+
+#include "fs.h"
+#include "group.h"
+#include "hold.h"
+#include "ring.h"
+
+#define BLOCK	4096
+
+/* Shared with the job. */
+struct control {
+	int go;		/* set by the test: do it */
+	int ready;	/* set by the job: it is about to be waited for */
+};
+
+static struct control *control;
+static char *buffer;
+
+static void wait_for(const int *flag)
+{
+	while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE))
+		usleep(1000);
+}
+
+static void set(int *flag)
+{
+	__atomic_store_n(flag, 1, __ATOMIC_RELEASE);
+}
+
+FIXTURE(uring)
+{
+	struct group *g;
+};
+
+FIXTURE_SETUP(uring)
+{
+	struct ring r;
+
+	REQUIRE_CLASS();
+	if (ring_open(&r, 0))
+		SKIP(return, "no io_uring: %s", strerror(errno));
+	ring_close(&r);
+	if (!fs_setup(_metadata, "ext4", FS_SIZE))
+		SKIP(return, "no ext4");
+
+	known_op_flags = FAN_OP_ASYNC;
+	put_file(_metadata, "file", "as it was");
+	control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, control);
+	buffer = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, buffer);
+	self->g = group_open(_metadata, 0);
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+}
+
+FIXTURE_TEARDOWN(uring)
+{
+	test_end(_metadata);
+}
+
+/* ------------------------------- cancelled ------------------------------ */
+
+/* A ring with a write to the file that a worker does. */
+static int ring_with_write(struct ring *r)
+{
+	int fd = open("file", O_WRONLY);
+
+	if (fd < 0 || ring_open(r, 0))
+		return -1;
+	ring_rw(r, IORING_OP_WRITE, fd, buffer, BLOCK, 0, 1);
+	r->sqes[0].flags |= IOSQE_ASYNC;
+	return ring_submit(r);
+}
+
+/* Returns what the request that was cancelled ended with. */
+static long cancel(void *arg __maybe_unused)
+{
+	struct ring r;
+	__u64 which;
+	long res;
+
+	if (ring_with_write(&r))
+		return -1;
+	wait_for(&control->go);
+	ring_sqe(&r, IORING_OP_ASYNC_CANCEL, -1, 2)->addr = 1;
+	if (ring_submit(&r))
+		return -1;
+	do {
+		res = ring_wait(&r, &which);
+	} while (which != 1);
+	errno = -res;
+	return res;
+}
+
+/* A process that goes on without the ring. */
+static long close_ring(void *arg __maybe_unused)
+{
+	struct ring r;
+
+	if (ring_with_write(&r))
+		return -1;
+	wait_for(&control->go);
+	ring_close(&r);
+	for (;;)
+		pause();
+}
+
+static void *thread_fn(void *arg __maybe_unused)
+{
+	struct ring r;
+
+	if (ring_with_write(&r))
+		return NULL;
+	wait_for(&control->go);
+	return &control->go;
+}
+
+/* A thread that ends, in a process that does not. */
+static long exit_thread(void *arg __maybe_unused)
+{
+	pthread_t thread;
+	void *ret;
+
+	if (pthread_create(&thread, NULL, thread_fn, NULL) ||
+	    pthread_join(thread, &ret) || !ret)
+		return -1;
+	for (;;)
+		pause();
+}
+
+static long execute(void *arg __maybe_unused)
+{
+	struct ring r;
+
+	if (ring_with_write(&r))
+		return -1;
+	wait_for(&control->go);
+	execl("/bin/sleep", "sleep", "1000", NULL);
+	return -1;
+}
+
+/* The request ends as if its process had been killed. */
+static struct job *expect_cancelled(struct __test_metadata *const _metadata,
+				    struct group *g, job_fn fn)
+{
+	struct job *job = job_start(_metadata, fn, NULL);
+	const struct event pre = expect_pre_of(_metadata, g, FAN_MODIFY,
+					       FAN_OP_ASYNC, job->pid);
+
+	expect_blocked(_metadata, job);
+	set(&control->go);
+	expect_post_of(_metadata, g, &pre, -EINTR);
+	EXPECT_EQ(-ENOENT, try_answer(g, pre.cookie, FAN_ALLOW));
+	expect_silence(_metadata, g);
+	EXPECT_EQ(0, group_state(_metadata, g).inflight);
+	expect_content(_metadata, "file", "as it was");
+	return job;
+}
+
+TEST_F(uring, cancelled)
+{
+	struct job *job = expect_cancelled(_metadata, self->g, cancel);
+
+	EXPECT_EQ(-EINTR, job_join(_metadata, job));
+}
+
+TEST_F(uring, ring_closed)
+{
+	struct job *job = expect_cancelled(_metadata, self->g, close_ring);
+
+	job_kill(_metadata, job, SIGKILL);
+}
+
+TEST_F(uring, thread_exits)
+{
+	struct job *job = expect_cancelled(_metadata, self->g, exit_thread);
+
+	job_kill(_metadata, job, SIGKILL);
+}
+
+TEST_F(uring, program_executed)
+{
+	struct job *job = expect_cancelled(_metadata, self->g, execute);
+
+	job_kill(_metadata, job, SIGKILL);
+}
+
+/* Who is stopped while it is asked about can be continued, and answered. */
+TEST_F(uring, stopped)
+{
+	struct job *job = job_start(_metadata, cancel, NULL);
+	const struct event pre = expect_pre_of(_metadata, self->g, FAN_MODIFY,
+					       FAN_OP_ASYNC, job->pid);
+	int status;
+
+	ASSERT_EQ(0, kill(job->pid, SIGSTOP));
+	/* All of its threads are: that one too which waits for the answer. */
+	ASSERT_TRUE(EVENTUALLY(waitpid(job->pid, &status,
+				       WUNTRACED | WNOHANG) == job->pid));
+	EXPECT_TRUE(WIFSTOPPED(status));
+	ASSERT_EQ(0, kill(job->pid, SIGCONT));
+	expect_blocked(_metadata, job);
+	allow(_metadata, self->g, &pre);
+	expect_post_of(_metadata, self->g, &pre, BLOCK);
+	set(&control->go);
+	EXPECT_EQ(BLOCK, job_join(_metadata, job));
+}
+
+/* -------------------------------- parked -------------------------------- */
+
+/*
+ * The only worker opens a FIFO, which can take forever. A write that has to
+ * block, as it goes beyond the end of the file, waits for it.
+ */
+static long park(void *arg __maybe_unused)
+{
+	unsigned int workers[2] = { 1, 1 };
+	struct io_uring_sqe *sqe;
+	struct ring r;
+	__u64 which;
+	long res;
+	int fd;
+
+	fd = open("file", O_WRONLY | O_DIRECT);
+	if (fd < 0 || ring_open(&r, 0) ||
+	    syscall(__NR_io_uring_register, r.fd,
+		    IORING_REGISTER_IOWQ_MAX_WORKERS, workers, 2))
+		return -1;
+
+	sqe = ring_sqe(&r, IORING_OP_OPENAT, AT_FDCWD, 1);
+	sqe->addr = (uintptr_t)"fifo";
+	sqe->open_flags = O_RDONLY;
+	sqe->flags |= IOSQE_ASYNC;
+	if (ring_submit(&r))
+		return -1;
+	usleep(SETTLE_MS * 1000);
+	ring_rw(&r, IORING_OP_WRITE, fd, buffer, BLOCK, 16 * BLOCK, 2);
+	if (ring_submit(&r))
+		return -1;
+	set(&control->ready);
+	do {
+		res = ring_wait(&r, &which);
+	} while (which != 2);
+	errno = -res;
+	return res;
+}
+
+/* It is neither waited for, nor lost sight of. */
+TEST_F(uring, parked)
+{
+	struct event pre, ev;
+	struct job *job;
+	int fifo;
+
+	ASSERT_EQ(0, mkfifo("fifo", 0600));
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV,
+	     FAN_MODIFY, "file");
+	job = job_start(_metadata, park, NULL);
+	wait_for(&control->ready);
+
+	mark(_metadata, self->g, FAN_MARK_BARRIER, 0, ".");
+	ev = event_next(_metadata, self->g);
+	EXPECT_EQ(FAN_Q_BARRIER, ev.mask);
+	expect_blocked(_metadata, job);
+
+	mark(_metadata, self->g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV |
+	     FAN_MARK_SYNC, FAN_MODIFY, "file");
+	fifo = open("fifo", O_WRONLY);
+	ASSERT_LE(0, fifo);
+	pre = expect_pre_of(_metadata, self->g, FAN_MODIFY, FAN_OP_ASYNC,
+			    job->pid);
+	EXPECT_EQ(16ULL * BLOCK, pre.offset);
+	EXPECT_EQ((__u64)BLOCK, pre.count);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(BLOCK, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, BLOCK);
+	close(fifo);
+}
+
+/* -------------------------------- failed -------------------------------- */
+
+struct failing {
+	unsigned int setup;
+	void *buf;
+};
+
+static long write_once(void *arg)
+{
+	const struct failing *f = arg;
+	struct ring r;
+	long res;
+	int fd;
+
+	fd = open("file", O_RDWR | O_DIRECT);
+	if (fd < 0 || ring_open(&r, f->setup))
+		return -1;
+	ring_rw(&r, f->buf ? IORING_OP_WRITE : IORING_OP_READ, fd, f->buf,
+		BLOCK, 0, 1);
+	if (ring_submit(&r))
+		return -1;
+	res = ring_wait(&r, NULL);
+	errno = -res;
+	return res;
+}
+
+/* EAGAIN is not what it is to a file system that cannot wait. */
+TEST_F(uring, denied_for_now)
+{
+	struct failing f = {
+		.setup = IORING_SETUP_IOPOLL,
+		.buf = buffer,
+	};
+	struct job *job = job_start(_metadata, write_once, &f);
+	const struct event pre = expect_pre_of(_metadata, self->g, FAN_MODIFY,
+					       FAN_OP_ASYNC, job->pid);
+
+	answer(_metadata, self->g, &pre, FAN_DENY_ERRNO(EAGAIN));
+	EXPECT_EQ(-EAGAIN, job_join(_metadata, job));
+	expect_silence(_metadata, self->g);
+	expect_content(_metadata, "file", "as it was");
+}
+
+/* A completion is not seen before POST is queued: here, of a read that fails. */
+TEST_F(uring, told_before_it_fails)
+{
+	struct failing f = {};
+	struct event pre;
+	struct job *job;
+
+	REQUIRE_HOLDS();
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "file");
+	job = job_prepare(_metadata, write_once, &f);
+	hold(_metadata, "end", job->pid);
+	job_go(_metadata, job);
+	pre = expect_pre_of(_metadata, self->g, FAN_ACCESS, FAN_OP_ASYNC,
+			    job->pid);
+	allow(_metadata, self->g, &pre);
+	wait_held(_metadata, "end");
+	expect_blocked(_metadata, job);
+	release(_metadata, "end");
+	EXPECT_EQ(-EFAULT, job_join(_metadata, job));
+	EXPECT_TRUE(group_readable(self->g, 0));
+	expect_post_of(_metadata, self->g, &pre, -EFAULT);
+}
+
+TEST_HARNESS_MAIN
