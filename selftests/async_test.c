@@ -669,6 +669,7 @@ TEST_F(async, file_unlinked)
 	job = job_start(_metadata, do_io, &self->io);
 	pre = expect_asked(_metadata, self->g, &self->io, job->pid);
 	ASSERT_EQ(0, unlink("file"));
+	gone_at_end = 1;
 	allow(_metadata, self->g, &pre);
 	EXPECT_EQ(BLOCK, job_join(_metadata, job));
 	expect_post_of(_metadata, self->g, &pre, BLOCK);

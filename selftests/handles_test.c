@@ -35,7 +35,7 @@ static struct event write_asked(struct __test_metadata *const _metadata,
 	struct job *job = write_start(_metadata, path, "ab");
 	const struct event pre = expect_pre(_metadata, g, job->pid);
 
-	EXPECT_EQ(0, try_answer(g, pre.cookie, answer));
+	EXPECT_LT(0, try_answer(g, pre.cookie, answer));
 	EXPECT_EQ(2, job_join(_metadata, job));
 	return pre;
 }

@@ -62,7 +62,7 @@ FIXTURE_TEARDOWN(held)
 }
 
 /* A barrier comes although nothing moves on. */
-static void expect_barrier(struct __test_metadata *const _metadata,
+static void expect_barrier_now(struct __test_metadata *const _metadata,
 			   struct group *g)
 {
 	struct event ev;
@@ -126,7 +126,7 @@ TEST_F(held, by_tracer)
 	pre = allow_access(_metadata, self->g, pid);
 	expect_stop(_metadata, pid, PTRACE_EVENT_EXEC);
 	expect_post_of(_metadata, self->g, &pre, 0);
-	expect_barrier(_metadata, self->g);
+	expect_barrier_now(_metadata, self->g);
 	ASSERT_EQ(0, ptrace(PTRACE_DETACH, pid, NULL, NULL));
 	job_executed(_metadata, job);
 }
@@ -165,7 +165,7 @@ TEST_F(held, by_traced_thread)
 	allow(_metadata, self->g, &pre);
 	expect_stop(_metadata, tid, PTRACE_EVENT_EXIT);
 	expect_post_of(_metadata, self->g, &pre, 0);
-	expect_barrier(_metadata, self->g);
+	expect_barrier_now(_metadata, self->g);
 	ASSERT_EQ(0, ptrace(PTRACE_CONT, tid, NULL, NULL));
 	job_executed(_metadata, job);
 }
@@ -188,7 +188,7 @@ TEST_F(held, by_interpreter)
 	pre = allow_access(_metadata, self->g, job->pid);
 	pre2 = expect_pre_of(_metadata, other, FAN_OPEN, 0, job->pid);
 	expect_post_of(_metadata, self->g, &pre, 0);
-	expect_barrier(_metadata, self->g);
+	expect_barrier_now(_metadata, self->g);
 	allow(_metadata, other, &pre2);
 	job_executed(_metadata, job);
 	expect_post_of(_metadata, other, &pre2, 0);

@@ -144,6 +144,7 @@ TEST_F(inflight, unlinked)
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
 	pre = go_and_allow(_metadata, self->g, self->job, variant->point);
 	ASSERT_EQ(0, unlink("file"));
+	gone_at_end = 1;
 	release(_metadata, variant->point);
 	EXPECT_EQ(2, job_join(_metadata, self->job));
 	expect_post(_metadata, self->g, &pre, 2);

@@ -159,6 +159,7 @@ TEST_F(mark, unlinked)
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
 	ASSERT_EQ(0, unlink("file"));
 	expect_mark(_metadata, self->g, "ino", 0, 0);
+	EXPECT_EQ(FAN_Q_GONE, event_next(_metadata, self->g).mask);
 }
 
 TEST_F(mark, unmounted)
@@ -174,8 +175,10 @@ TEST_F(mark, unmounted)
 			    FAN_BOTH(FAN_MODIFY), 0);
 	}
 	ASSERT_EQ(0, umount(dir));
-	for (size_t t = 0; t < ARRAY_SIZE(types); t++)
+	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
 		expect_mark(_metadata, self->g, types[t].kind, 0, 0);
+		EXPECT_EQ(FAN_Q_GONE, event_next(_metadata, self->g).mask);
+	}
 }
 
 static const __u64 bad_masks[] = {

@@ -104,6 +104,7 @@ static void unlinked(struct __test_metadata *const _metadata, struct group *g)
 {
 	(void)g;
 	ASSERT_EQ(0, unlink("file"));
+	gone_at_end = 1;
 }
 
 static void renamed(struct __test_metadata *const _metadata, struct group *g)
@@ -117,6 +118,7 @@ static void replaced(struct __test_metadata *const _metadata, struct group *g)
 	(void)g;
 	put_file(_metadata, "new", "");
 	ASSERT_EQ(0, rename("new", "file"));
+	gone_at_end = 1;
 }
 
 static void written(struct __test_metadata *const _metadata, struct group *g)

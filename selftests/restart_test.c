@@ -84,7 +84,7 @@ TEST_F(restart, mapped)
 	}
 	/* Each of them is still what the first listener has allowed. */
 	for (int i = 0; i < RESTARTS; i++)
-		job_kill(_metadata, self->mappers[i]);
+		job_kill(_metadata, self->mappers[i], SIGKILL);
 }
 
 /* The limit is there nevertheless. */

@@ -106,8 +106,8 @@ TEST_F(wait, many_killed_before_they_were_read)
 TEST_F(wait, killed_in_the_middle)
 {
 	struct group *other = group_open(_metadata, 0);
+	struct event pre, pres[3];
 	struct job *jobs[3];
-	struct event pre;
 
 	mark(_metadata, other, FAN_MARK_ADD, FAN_MODIFY, "file");
 	for (int i = 0; i < 3; i++) {
@@ -120,11 +120,12 @@ TEST_F(wait, killed_in_the_middle)
 	/* The first group has allowed it, and is told. */
 	job_kill(_metadata, jobs[1], SIGKILL);
 	EXPECT_EQ(-EINTR, event_next(_metadata, self->g).result);
+	for (int i = 0; i < 3; i += 2)
+		pres[i] = expect_pre(_metadata, other, jobs[i]->pid);
 	for (int i = 0; i < 3; i += 2) {
-		pre = expect_pre(_metadata, other, jobs[i]->pid);
-		allow(_metadata, other, &pre);
+		allow(_metadata, other, &pres[i]);
 		EXPECT_EQ(2, job_join(_metadata, jobs[i]));
-		expect_post(_metadata, other, &pre, 2);
+		expect_post(_metadata, other, &pres[i], 2);
 		EXPECT_EQ(2, event_next(_metadata, self->g).result);
 	}
 }

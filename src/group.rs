@@ -178,7 +178,9 @@ impl<A: Default> Group<A> {
         if overdue {
             let owner = self.with_owner(Pid::nr);
 
-            pr_warn!("PID {owner} failed to respond to fanotify queue for more than {timeout} seconds\n");
+            pr_warn!(
+                "PID {owner} failed to respond to fanotify queue for more than {timeout} seconds\n"
+            );
         }
     }
 
