@@ -679,6 +679,7 @@ TEST_F(async, file_unlinked)
 TEST_F(async, straddles)
 {
 	struct event post;
+	bool paired = false;
 	struct job *job;
 	pid_t pid;
 
@@ -695,12 +696,20 @@ TEST_F(async, straddles)
 	mark(_metadata, self->g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV |
 	     FAN_MARK_SYNC, FAN_MODIFY, "file");
 	release(_metadata, "begin");
-	EXPECT_EQ(BLOCK, job_join(_metadata, job));
 
 	post = event_next(_metadata, self->g);
+	/* What io_uring could not do at once has not begun: it is asked about. */
+	if (post.mask & ALL_PRE) {
+		EXPECT_TRUE(variant->engine != aio);
+		paired = true;
+		allow(_metadata, self->g, &post);
+		post = event_next(_metadata, self->g);
+	}
+	EXPECT_EQ(BLOCK, job_join(_metadata, job));
 	EXPECT_EQ(FAN_POST(FAN_MODIFY), post.mask);
 	EXPECT_EQ(pid, post.pid);
-	EXPECT_EQ(FAN_OP_UNPAIRED | FAN_OP_ASYNC, post.flags);
+	EXPECT_EQ(paired ? FAN_OP_ASYNC : FAN_OP_UNPAIRED | FAN_OP_ASYNC,
+		  post.flags);
 	EXPECT_EQ(BLOCK, post.result);
 	EXPECT_EQ(0ULL, post.offset);
 	EXPECT_EQ(BLOCK, post.count);

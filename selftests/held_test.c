@@ -167,6 +167,8 @@ TEST_F(held, by_traced_thread)
 	expect_post_of(_metadata, self->g, &pre, 0);
 	expect_barrier_now(_metadata, self->g);
 	ASSERT_EQ(0, ptrace(PTRACE_CONT, tid, NULL, NULL));
+	/* It is there until its tracer has seen it end. */
+	ASSERT_EQ(tid, waitpid(tid, NULL, __WALL));
 	job_executed(_metadata, job);
 }
 

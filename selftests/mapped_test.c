@@ -10,6 +10,7 @@
 
 #include "fs.h"
 #include "group.h"
+#include "hold.h"
 
 #define PAGE		4096
 #define SIZE		(4 * PAGE)
@@ -1344,20 +1345,16 @@ TEST_F(executed, busy_while_filled)
 TEST_F(executed, script_busy_while_asked)
 {
 	struct job *job = job_start(_metadata, do_exec, "script");
-	struct event pre, pre2, post;
+	struct event pre, pre2;
 
 	pre = expect_execution(_metadata, self->g, "script", job->pid);
 	expect_busy(_metadata, "script");
 	expect_not_busy(_metadata, "true");
-	allow(_metadata, self->g, &pre);
-	pre2 = expect_execution(_metadata, self->g, "true", job->pid);
+	pre2 = expect_interpreter(_metadata, self->g, &pre);
 	expect_busy(_metadata, "true");
 	allow(_metadata, self->g, &pre2);
 	job_executed(_metadata, job);
-	post = event_next(_metadata, self->g);
-	EXPECT_EQ(0, post.result);
-	post = event_next(_metadata, self->g);
-	EXPECT_EQ(0, post.result);
+	expect_post_of(_metadata, self->g, &pre2, 0);
 }
 
 /* Two that execute it: it is busy until the last of them was answered. */
@@ -1464,16 +1461,15 @@ TEST_F(executed, traced_and_not_waited_for)
 	ASSERT_EQ(job->pid, waitpid(job->pid, &status, 0));
 	ASSERT_EQ(SIGTRAP | PTRACE_EVENT_EXEC << 8, status >> 8);
 
+	expect_post_of(_metadata, self->g, &pre, 0);
 	mark(_metadata, self->g, FAN_MARK_BARRIER, 0, ".");
 	barrier = event_next(_metadata, self->g);
 	EXPECT_EQ((__u64)FAN_Q_BARRIER, barrier.mask);
 
 	ASSERT_EQ(0, ptrace(PTRACE_DETACH, job->pid, NULL, NULL));
 	job_executed(_metadata, job);
-	expect_post_of(_metadata, self->g, &pre, 0);
 }
 
-/* A script and what interprets it: two accesses, with the same end. */
 /* A script and what interprets it: two accesses, one after the other. */
 TEST_F(executed, script)
 {
@@ -1521,36 +1517,32 @@ TEST_F(executed, looked_at_while_asked)
 	self->g->unread_ok = true;
 }
 
-/* Not watched when it began to be executed, and when that ended it was. */
+/* Ignored when it began to be executed, and when the kernel has read it not. */
 TEST_F(executed, watched_late)
 {
-	struct event pre, post;
+	const struct fid fid = fid_of(_metadata, "true");
+	struct event post;
 	struct job *job;
 	pid_t pid;
 
-	mark(_metadata, self->g, FAN_MARK_REMOVE, FAN_ACCESS, "script");
-	job = job_start(_metadata, do_exec, "script");
+	REQUIRE_HOLDS();
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV,
+	     FAN_ACCESS, "true");
+	job = job_prepare(_metadata, do_exec, "true");
 	pid = job->pid;
-	pre = expect_execution(_metadata, self->g, "true", pid);
-	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "script");
-	allow(_metadata, self->g, &pre);
+	hold(_metadata, "begin", pid);
+	job_go(_metadata, job);
+	wait_held(_metadata, "begin");
+	mark(_metadata, self->g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV,
+	     FAN_ACCESS, "true");
+	release(_metadata, "begin");
 	job_executed(_metadata, job);
-	for (int i = 0; i < 2; i++) {
-		post = event_next(_metadata, self->g);
-		EXPECT_EQ(FAN_POST(FAN_ACCESS), post.mask);
-		EXPECT_EQ(pid, post.pid);
-		EXPECT_EQ(0, post.result);
-		if (post.cookie == pre.cookie) {
-			EXPECT_EQ(0U, post.flags);
-			pre.cookie = 0;
-		} else {
-			const struct fid fid = fid_of(_metadata, "script");
-
-			EXPECT_EQ(FAN_OP_UNPAIRED, post.flags);
-			EXPECT_TRUE(same_fid(&fid, &post.fid));
-		}
-	}
-	EXPECT_EQ(0ULL, pre.cookie);
+	post = event_next(_metadata, self->g);
+	EXPECT_EQ(FAN_POST(FAN_ACCESS), post.mask);
+	EXPECT_EQ(FAN_OP_UNPAIRED, post.flags);
+	EXPECT_EQ(pid, post.pid);
+	EXPECT_EQ(0, post.result);
+	EXPECT_TRUE(same_fid(&fid, &post.fid));
 }
 
 TEST_HARNESS_MAIN

@@ -57,9 +57,10 @@ static void expect_asked(struct __test_metadata *const _metadata,
 			 struct group *g, char *path)
 {
 	struct job *job = job_start(_metadata, do_stat, path);
-	const struct event pre = expect_pre_of(_metadata, g, FAN_ACCESS, 0,
-					       job->pid);
+	const struct event pre = event_next(_metadata, g);
 
+	ASSERT_EQ(FAN_PRE(FAN_ACCESS) | FAN_ONDIR, pre.mask);
+	EXPECT_EQ(job->pid, pre.pid);
 	allow(_metadata, g, &pre);
 	EXPECT_EQ(-ENOENT, job_join(_metadata, job));
 	expect_post_of(_metadata, g, &pre, -ENOENT);
