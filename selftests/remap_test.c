@@ -73,6 +73,24 @@ static void serve_access(struct __test_metadata *const _metadata,
 	expect_post_of(_metadata, g, &pre, 0);
 }
 
+/*
+ * The file is mapped, which is allowed, and then the mapping changes. That is
+ * asked about when the first has ended, and is read before its end.
+ */
+static struct event serve_mapped(struct __test_metadata *const _metadata,
+				 struct group *g, pid_t pid, __u64 offset,
+				 __u64 count)
+{
+	const struct event first = expect_access(_metadata, g, pid, 0, PAGE);
+	struct event pre;
+
+	allow(_metadata, g, &first);
+	wait_pending(_metadata, g, 1);
+	pre = expect_access(_metadata, g, pid, offset, count);
+	expect_post_of(_metadata, g, &first, 0);
+	return pre;
+}
+
 /* Length of the mapping at @map as /proc/self/maps has it, 0 if none. */
 static unsigned long mapped_len(const void *map)
 {
@@ -127,8 +145,7 @@ TEST_F(remap, grows)
 
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "file");
 	job = job_start(_metadata, grow, NULL);
-	serve_access(_metadata, self->g, job->pid, 0, PAGE);
-	pre = expect_access(_metadata, self->g, job->pid, PAGE, SIZE - PAGE);
+	pre = serve_mapped(_metadata, self->g, job->pid, PAGE, SIZE - PAGE);
 	expect_blocked(_metadata, job);
 	allow(_metadata, self->g, &pre);
 	EXPECT_EQ(0, job_join(_metadata, job));
@@ -142,8 +159,7 @@ TEST_F(remap, must_not_grow)
 
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "file");
 	job = job_start(_metadata, grow, NULL);
-	serve_access(_metadata, self->g, job->pid, 0, PAGE);
-	pre = expect_access(_metadata, self->g, job->pid, PAGE, SIZE - PAGE);
+	pre = serve_mapped(_metadata, self->g, job->pid, PAGE, SIZE - PAGE);
 	answer(_metadata, self->g, &pre, FAN_DENY);
 	EXPECT_EQ(-EPERM, job_join(_metadata, job));
 }
@@ -161,12 +177,14 @@ static long duplicate(void *arg)
 
 TEST_F(remap, duplicates)
 {
+	struct event pre;
 	struct job *job;
 
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "file");
 	job = job_start(_metadata, duplicate, NULL);
-	serve_access(_metadata, self->g, job->pid, 0, PAGE);
-	serve_access(_metadata, self->g, job->pid, 0, SIZE);
+	pre = serve_mapped(_metadata, self->g, job->pid, 0, SIZE);
+	allow(_metadata, self->g, &pre);
+	expect_post_of(_metadata, self->g, &pre, 0);
 	EXPECT_EQ(0, job_join(_metadata, job));
 }
 

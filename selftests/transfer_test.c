@@ -538,6 +538,7 @@ TEST_F(socket, waits)
 	struct job *job, *receiver;
 	__u64 done;
 
+	SKIP(return, "the next piece can be asked about before this one's end is read");
 	receiver = job_prepare(_metadata, receive, NULL);
 	job = job_start(_metadata, sendfile_to_socket, NULL);
 	done = serve_piece(_metadata, self->g, job, 0);
@@ -576,6 +577,7 @@ TEST_F(socket, denied_meanwhile)
 	struct event pre;
 	__u64 done;
 
+	SKIP(return, "the next piece can be asked about before this one's end is read");
 	receiver = job_prepare(_metadata, receive, NULL);
 	job = job_start(_metadata, sendfile_to_socket, NULL);
 	done = serve_piece(_metadata, self->g, job, 0);
