@@ -138,6 +138,62 @@ TEST_F(lanes, fair)
 		expect_post(_metadata, self->g, &seen.pre[i], 2);
 }
 
+/* ---------------------- writers that come again ------------------------- */
+
+#define WRITERS		24
+#define ROUNDS		200
+#define BACKLOG		128	/* of the module */
+
+static long write_again(void *arg __maybe_unused)
+{
+	const int fd = open("file", O_WRONLY | O_CLOEXEC);
+
+	for (int i = 0; i < ROUNDS; i++)
+		if (pwrite(fd, "ab", 2, 0) != 2)
+			return -1;
+	return ROUNDS;
+}
+
+/*
+ * What they have done does not pile up, as long as it is read one by one with
+ * what they are about to do: there is always someone who waits.
+ */
+TEST_F(lanes, bounded)
+{
+	struct job *jobs[WRITERS];
+	long queued, most = 0;
+	int posts = 0;
+	size_t size;
+
+	if (variant->size)
+		SKIP(return, "all who wait fit into the buffer");
+	for (int i = 0; i < WRITERS; i++)
+		jobs[i] = job_start(_metadata, write_again, NULL);
+	wait_pending(_metadata, self->g, WRITERS);
+	size = bytes(_metadata, self->g) / WRITERS;
+
+	for (int n = 0; posts < WRITERS * ROUNDS; n++) {
+		struct event ev;
+
+		ASSERT_TRUE(group_readable(self->g, TIMEOUT_MS));
+		ASSERT_EQ((ssize_t)size, read(self->g->fd, self->buf, size));
+		ev = event_parse(_metadata, self->buf, size);
+		if (ev.mask & ALL_PRE)
+			allow(_metadata, self->g, &ev);
+		else
+			posts++;
+		if (n % 64)
+			continue;
+		queued = group_state(_metadata, self->g).queued;
+		if (queued > most)
+			most = queued;
+	}
+	/* Those that wait, and those that were allowed and have not ended. */
+	EXPECT_GE(BACKLOG + 2 * WRITERS + 1, most);
+	for (int i = 0; i < WRITERS; i++)
+		EXPECT_EQ(ROUNDS, job_join(_metadata, jobs[i]));
+}
+
 /* ---------------------- readers that cannot copy ------------------------ */
 
 /* A reader whose buffer is not there until someone says so, or never. */

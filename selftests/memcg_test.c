@@ -187,4 +187,44 @@ TEST_F(memcg, limit)
 	job_kill(_metadata, owner, SIGKILL);
 }
 
+/* So many that what is kept of each would be more than the listener may have. */
+#define MAPPINGS	4000
+
+static long map_many(void *arg __maybe_unused)
+{
+	for (long i = 0; i < MAPPINGS; i++) {
+		const int fd = open("file", O_RDWR | O_CLOEXEC);
+
+		if (fd < 0 || mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				   MAP_SHARED, fd, 0) == MAP_FAILED)
+			return -1;
+		close(fd);
+	}
+	return sleep_on(NULL);
+}
+
+/* How long a mapping lasts is up to who has made it, and so is what it takes. */
+TEST_F(memcg, mappings)
+{
+	struct write_args args = { .path = "file", .text = "ab" };
+	struct job *job;
+
+	known_op_flags = FAN_OP_MAPPED;
+	ASSERT_EQ(0, truncate("file", 4096));
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+	job = job_start(_metadata, map_many, NULL);
+	for (int i = 0; i < MAPPINGS; i++) {
+		const struct event pre = event_next(_metadata, self->g);
+
+		ASSERT_EQ(FAN_PRE(FAN_MODIFY), pre.mask);
+		allow(_metadata, self->g, &pre);
+	}
+	serve_write(_metadata, self->g, job_start(_metadata, do_write, &args),
+		    2);
+	EXPECT_EQ((long)MAPPINGS, group_state(_metadata, self->g).inflight);
+	EXPECT_EQ(0, memory_events(_metadata, "max"));
+	job_kill(_metadata, job, SIGKILL);
+	self->g->unread_ok = true;
+}
+
 TEST_HARNESS_MAIN

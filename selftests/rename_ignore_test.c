@@ -158,6 +158,28 @@ TEST_F(rename, the_wrong_half)
 	expect_ignored(_metadata, self->g, "B/1", "A/1");
 }
 
+/* There is room for the ignore mask of one of them: neither is made. */
+TEST_F(rename, no_room_for_one)
+{
+	struct job *job;
+	struct event pre;
+
+	if (!(variant->mask & FAN_MOVED_TO))
+		SKIP(return, "it is about one directory");
+	mark(_metadata, self->g, FAN_MARK_ADD | IGNORE, FAN_OPEN, "A");
+	job = rename_start(_metadata, "A/1", "B/1");
+	pre = expect_pre_of(_metadata, self->g, variant->mask, 0, job->pid);
+	limit_marks_start(_metadata);
+	limit_marks(_metadata, 0);
+	EXPECT_EQ(-ENOSPC, try_answer(self->g, pre.cookie, ALLOW_IGNORE));
+	expect_blocked(_metadata, job);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 0);
+	restore_marks_limit();
+	expect_seen(_metadata, self->g, variant->mask, "A/2", "B/2");
+}
+
 /* A file system or a mount ignores both, whatever the directories. */
 TEST_F(rename, all_of_it)
 {

@@ -6,6 +6,7 @@
  */
 
 #include <pthread.h>
+#include <sys/mount.h>
 
 #include "fs.h"
 #include "group.h"
@@ -194,7 +195,7 @@ TEST_F(uring, program_executed)
 	job_kill(_metadata, job, SIGKILL);
 }
 
-/* Who is stopped while it is asked about can be continued, and answered. */
+/* Whoever stops a process does not stop what was allowed to it. */
 TEST_F(uring, stopped)
 {
 	struct job *job = job_start(_metadata, cancel, NULL);
@@ -203,16 +204,33 @@ TEST_F(uring, stopped)
 	int status;
 
 	ASSERT_EQ(0, kill(job->pid, SIGSTOP));
-	/* All of its threads are: that one too which waits for the answer. */
+	expect_nothing(_metadata, self->g);
+	allow(_metadata, self->g, &pre);
+	barrier(_metadata, self->g, ".");
+	expect_post_of(_metadata, self->g, &pre, BLOCK);
+	expect_barrier(_metadata, self->g, 1);
+
+	/* All of its threads are: the one that has waited, too. */
 	ASSERT_TRUE(EVENTUALLY(waitpid(job->pid, &status,
 				       WUNTRACED | WNOHANG) == job->pid));
 	EXPECT_TRUE(WIFSTOPPED(status));
 	ASSERT_EQ(0, kill(job->pid, SIGCONT));
-	expect_blocked(_metadata, job);
-	allow(_metadata, self->g, &pre);
-	expect_post_of(_metadata, self->g, &pre, BLOCK);
 	set(&control->go);
 	EXPECT_EQ(BLOCK, job_join(_metadata, job));
+}
+
+/* Nor does it keep others from getting rid of its ring. */
+TEST_F(uring, stopped_and_killed)
+{
+	struct job *job = job_start(_metadata, cancel, NULL);
+	const struct event pre = expect_pre_of(_metadata, self->g, FAN_MODIFY,
+					       FAN_OP_ASYNC, job->pid);
+
+	ASSERT_EQ(0, kill(job->pid, SIGSTOP));
+	expect_nothing(_metadata, self->g);
+	job_kill(_metadata, job, SIGKILL);
+	expect_post_of(_metadata, self->g, &pre, -EINTR);
+	EXPECT_EQ(-ENOENT, try_answer(self->g, pre.cookie, FAN_ALLOW));
 }
 
 /* -------------------------------- parked -------------------------------- */
@@ -350,6 +368,60 @@ TEST_F(uring, told_before_it_fails)
 	EXPECT_EQ(-EFAULT, job_join(_metadata, job));
 	EXPECT_TRUE(group_readable(self->g, 0));
 	expect_post_of(_metadata, self->g, &pre, -EFAULT);
+}
+
+/* -------------------------------- polled -------------------------------- */
+
+/* A disk of the machine with a queue that has no interrupts, for this test. */
+#define DISK		"/dev/vda"
+#define DISK_POLLS	"/sys/block/vda/queue/io_poll"
+
+/* Returns what a read has ended with, when someone wants to know. */
+static long read_polled(void *arg __maybe_unused)
+{
+	struct ring r;
+	int fd;
+
+	fd = open("disk/file", O_RDONLY | O_DIRECT);
+	if (fd < 0 || ring_open(&r, IORING_SETUP_IOPOLL))
+		return -1;
+	ring_rw(&r, IORING_OP_READ, fd, buffer, BLOCK, 0, 1);
+	if (ring_submit(&r))
+		return -1;
+	set(&control->ready);
+	wait_for(&control->go);
+	return ring_wait(&r, NULL);
+}
+
+/* It is done when it is done, and not when it is polled for. */
+TEST_F(uring, polled)
+{
+	struct event ev;
+	struct job *job;
+	char polls[2];
+
+	if (read_file(DISK_POLLS, polls, sizeof(polls)) < 1 || polls[0] != '1')
+		SKIP(return, "no disk that is polled");
+	ASSERT_EQ(0, mkdir("disk", 0700));
+	ASSERT_EQ(0, system("mkfs.ext4 -q -F " DISK));
+	ASSERT_EQ(0, mount(DISK, "disk", "ext4", 0, NULL));
+	ASSERT_EQ(0, system("head -c 65536 /dev/zero >disk/file; sync"));
+
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
+	     FAN_POST(FAN_ACCESS), "disk");
+	job = job_start(_metadata, read_polled, NULL);
+	wait_for(&control->ready);
+	barrier(_metadata, self->g, "disk");
+	do {
+		ev = event_next(_metadata, self->g);
+	} while (ev.mask & FAN_ONDIR);
+	EXPECT_EQ(FAN_POST(FAN_ACCESS), ev.mask);
+	EXPECT_EQ(BLOCK, ev.result);
+	expect_barrier(_metadata, self->g, 1);
+	set(&control->go);
+	EXPECT_EQ(BLOCK, job_join(_metadata, job));
+	EXPECT_EQ(0, umount("disk"));
+	EXPECT_EQ(FAN_Q_GONE, event_next(_metadata, self->g).mask);
 }
 
 TEST_HARNESS_MAIN

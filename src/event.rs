@@ -284,6 +284,11 @@ impl Event {
         !self.paired && self.is_operation()
     }
 
+    /// Was it reserved with the question, or is it one?
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.paired && self.is_operation()
+    }
+
     /// Is it about an operation?
     pub(crate) fn is_operation(&self) -> bool {
         self.subject().is_some()

@@ -189,8 +189,10 @@ impl<A: Default> Group<A> {
     }
 
     /// Memory for a question, and for the operation if `wants_asked`. Fails with `ENOMEM`.
-    pub(crate) fn room(&self, wants_asked: bool) -> Result<(Room, Option<KBox<A>>)> {
-        let (room, asked) = self.queue.lock().spares(wants_asked);
+    ///
+    /// What `lasts` is not the group's own memory: it does not pay for it.
+    pub(crate) fn room(&self, wants_asked: bool, lasts: bool) -> Result<(Room, Option<KBox<A>>)> {
+        let (room, asked) = self.queue.lock().spares(wants_asked && !lasts);
         let room = match room {
             Some(room) => room,
             None => Room::new(memcg::gfp())?,

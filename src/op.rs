@@ -21,7 +21,6 @@ use crate::sys::class::ClassGroup;
 use crate::sys::ignore::Targets;
 use crate::sys::memcg;
 use crate::sys::op::Op;
-use kernel::bindings;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::Arc;
@@ -93,7 +92,8 @@ impl Asked {
     pub(crate) fn end(mut self: KBox<Self>, op: &Op<Self>) {
         let first = self.first.take();
         let others = core::mem::take(&mut self.others);
-        let mut rest = Some(self);
+        // What was made for a mapping was not paid for by a group.
+        let mut rest = Some(self).filter(|_| !op.is_mapped());
 
         for record in Iterator::chain(first.into_iter(), others) {
             let ignored = record.is_ignored(op);
@@ -112,7 +112,7 @@ impl Record {
     fn is_ignored(&self, op: &Op<Asked>) -> bool {
         let ignored = self.event.ignored();
 
-        op.kind() & bindings::FAN_OP_MAPPED == 0
+        !op.is_mapped()
             && ignored.is_some_and(|ignored| ignored.in_force(&self.group, op, self.event.sent()))
     }
 }
@@ -175,7 +175,7 @@ pub(crate) fn pre(
     };
     let super_block = op.counts().then_some(op.super_block());
     let question = Question::new(pre.clone(), Targets::of(op, event), super_block);
-    let (room, asked) = group.get().room(op.attached().is_none())?;
+    let (room, asked) = group.get().room(op.attached().is_none(), op.is_mapped())?;
 
     if let Some(asked) = asked {
         attach::<Filter>(op, asked);

@@ -284,7 +284,8 @@ impl<A> Queue<A> {
     pub(crate) fn take(&mut self, room: usize) -> Result<Option<(Taken, bool)>> {
         let first = self.questions.first().map(|event| event.len(Form::Pre));
         let has_post = self.posts.len() != 0;
-        let Some(form) = self.turn.next(first.is_some(), has_post) else {
+        let behind = self.posts.is_behind();
+        let Some(form) = self.turn.next(first.is_some(), has_post, behind) else {
             return Ok(None);
         };
         let len = match form {

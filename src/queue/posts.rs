@@ -13,6 +13,9 @@ use crate::event::Post;
 use kernel::list::List;
 use kernel::prelude::*;
 
+/// More reserved events than this are too many, and are read before others are made.
+const BACKLOG: usize = 128;
+
 /// The events of a group that are not PRE.
 pub(crate) struct Posts {
     lane: List<Event>,
@@ -20,6 +23,8 @@ pub(crate) struct Posts {
     bytes: usize,
     /// How many were ever queued.
     pushed: u64,
+    /// Those in the lane that were reserved with a question.
+    reserved: usize,
     /// Those in the lane that count against `limit`.
     limited: usize,
     limit: usize,
@@ -39,6 +44,7 @@ impl Posts {
             len: 0,
             bytes: 0,
             pushed: 0,
+            reserved: 0,
             limited: 0,
             limit,
             overflow: Some(overflow),
@@ -57,6 +63,11 @@ impl Posts {
         self.bytes
     }
 
+    /// Are there more than the reader should leave there for others to be made?
+    pub(crate) fn is_behind(&self) -> bool {
+        self.reserved > BACKLOG
+    }
+
     /// How often events were lost.
     pub(crate) fn overflows(&self) -> usize {
         self.overflows
@@ -65,6 +76,7 @@ impl Posts {
     fn added(&mut self, post: &Event) {
         self.len += 1;
         self.bytes += post.len(Form::Post);
+        self.reserved += usize::from(post.is_reserved());
         self.limited += usize::from(post.is_limited());
     }
 
@@ -108,6 +120,7 @@ impl Posts {
 
         self.len -= 1;
         self.bytes -= post.len(Form::Post);
+        self.reserved -= usize::from(post.is_reserved());
         self.limited -= usize::from(post.is_limited());
         // What was lost before this is read, this tells of.
         if post.is_overflow() {

@@ -6,6 +6,10 @@
 //! keep up with the reader, nothing else would ever be read. So of any [`WINDOW`] events that are
 //! read while there are some in both lanes, one is of the other lane. The count goes on from one
 //! read(2) to the next and is the same for all readers.
+//!
+//! Each PRE that is read and allowed can come back as a POST, which is never lost. So as soon as
+//! too many of these wait, two others are read for each PRE: one for what that makes, and one for
+//! what is there.
 
 #![forbid(unsafe_code)]
 
@@ -15,40 +19,52 @@ use kernel::prelude::*;
 /// Of so many events that are read while there are some in both lanes, one is not PRE.
 const WINDOW: usize = 8;
 
-/// How many PRE events were read in a row, while others waited.
+/// Of the other lane so many are read for each PRE while it is behind.
+const TO_CATCH_UP: usize = 2;
+
+/// How many events of a lane were read in a row, while others waited.
 pub(crate) struct Turn {
-    run: usize,
+    pre: usize,
+    others: usize,
 }
 
 impl Turn {
     pub(crate) fn new() -> Self {
-        Self { run: 0 }
+        Self { pre: 0, others: 0 }
     }
 
-    /// Which lane is next, where it is said of each if there is something in it.
-    pub(crate) fn next(&self, pre: bool, post: bool) -> Option<Form> {
-        match (pre, post) {
+    /// Which lane is next, where it is said of each if there is something in it, and if there is
+    /// too much in the other one.
+    pub(crate) fn next(&self, pre: bool, others: bool, behind: bool) -> Option<Form> {
+        let others_first = if behind {
+            self.others < TO_CATCH_UP
+        } else {
+            self.pre + 1 >= WINDOW
+        };
+
+        match (pre, others) {
             (false, false) => None,
-            (true, false) => Some(Form::Pre),
+            (true, true) if others_first => Some(Form::Post),
+            (true, _) => Some(Form::Pre),
             (false, true) => Some(Form::Post),
-            (true, true) if self.run + 1 < WINDOW => Some(Form::Pre),
-            (true, true) => Some(Form::Post),
         }
     }
 
     /// An event was taken from a lane, while there was something in the other, or was not.
     pub(crate) fn taken(&mut self, form: Form, other_waits: bool) {
-        self.run = match form {
-            Form::Pre if other_waits => self.run + 1,
-            _ => 0,
+        let run = |before: usize| if other_waits { before + 1 } else { 0 };
+
+        (self.pre, self.others) = match form {
+            Form::Pre => (run(self.pre), 0),
+            Form::Post => (0, run(self.others)),
         };
     }
 
     /// An event was put back: it is the first to be read again.
     pub(crate) fn put_back(&mut self, form: Form) {
-        self.run = match form {
-            Form::Pre => self.run.saturating_sub(1),
-            Form::Post => WINDOW - 1,
+        (self.pre, self.others) = match form {
+            Form::Pre => (self.pre.saturating_sub(1), TO_CATCH_UP),
+            Form::Post => (WINDOW - 1, 0),
         };
     }
 }
@@ -59,8 +75,17 @@ mod tests {
 
     /// Takes `N` events, while it is said of each if there are some in the lanes.
     fn forms<const N: usize>(turn: &mut Turn, pre: bool, post: bool) -> [Option<Form>; N] {
+        take(turn, pre, post, false)
+    }
+
+    fn take<const N: usize>(
+        turn: &mut Turn,
+        pre: bool,
+        post: bool,
+        behind: bool,
+    ) -> [Option<Form>; N] {
         core::array::from_fn(|_| {
-            let form = turn.next(pre, post)?;
+            let form = turn.next(pre, post, behind)?;
 
             turn.taken(form, pre && post);
             Some(form)
@@ -75,7 +100,7 @@ mod tests {
     fn one_lane_is_read_as_it_is() {
         let mut turn = Turn::new();
 
-        assert!(turn.next(false, false).is_none());
+        assert!(turn.next(false, false, false).is_none());
         assert_eq!(posts(&forms::<20>(&mut turn, true, false)), 0);
         assert_eq!(posts(&forms::<20>(&mut turn, false, true)), 20);
         assert_eq!(posts(&forms::<20>(&mut turn, true, false)), 0);
@@ -122,6 +147,28 @@ mod tests {
 
         assert_eq!(posts(&forms::<7>(&mut turn, true, true)), 0);
         turn.put_back(Form::Pre);
-        assert!(turn.next(true, true) == Some(Form::Pre));
+        assert!(turn.next(true, true, false) == Some(Form::Pre));
+    }
+
+    #[test]
+    fn what_is_behind_catches_up() {
+        let mut turn = Turn::new();
+
+        assert_eq!(posts(&take::<30>(&mut turn, true, true, true)), 20);
+        assert_eq!(posts(&take::<20>(&mut turn, true, false, true)), 0);
+        assert_eq!(posts(&take::<3>(&mut turn, true, true, true)), 2);
+        assert_eq!(posts(&take::<7>(&mut turn, true, true, false)), 0);
+    }
+
+    #[test]
+    fn what_was_put_back_is_next_when_behind() {
+        let mut turn = Turn::new();
+
+        assert_eq!(posts(&take::<1>(&mut turn, true, true, true)), 1);
+        turn.put_back(Form::Post);
+        assert_eq!(posts(&take::<2>(&mut turn, true, true, true)), 2);
+        assert_eq!(posts(&take::<1>(&mut turn, true, true, true)), 0);
+        turn.put_back(Form::Pre);
+        assert_eq!(posts(&take::<1>(&mut turn, true, true, true)), 0);
     }
 }

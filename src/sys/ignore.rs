@@ -76,25 +76,35 @@ impl Targets {
     /// Ignores the events from here on, for a group.
     ///
     /// Fails with `ENOMEM`, with `ENOSPC` at the limit of marks, and with `ENOENT` if an inode is
-    /// being deleted. Of a rename, the events of the first directory can be ignored nevertheless.
+    /// being deleted; then nothing is ignored. (Unless user space removes the mark of the second
+    /// directory of a rename meanwhile, and there is no room for another.)
     pub(crate) fn ignore<C: Class>(&self, group: &ClassGroup<C>) -> Result<Ignored> {
         let mut ignored = Ignored([0; MAX]);
 
+        // Of two, the second has a mark before the first ignores anything.
+        if let [Some(_), Some(second)] = &self.targets {
+            self.add(group, second, 0)?;
+        }
         for (target, id) in self.targets.iter().zip(&mut ignored.0) {
-            if let Some(Target { inode, mask }) = target {
-                let event = bindings::fanotify_class_event {
-                    mask: *mask,
-                    wanted: 0,
-                    mnt_id: 0,
-                    pid: core::ptr::null_mut(),
-                    fsid: self.fsid,
-                    weak_fsid: self.weak_fsid,
-                };
-
-                *id = group.ignore(inode, &event)?;
+            if let Some(target) = target {
+                *id = self.add(group, target, target.mask)?;
             }
         }
         Ok(ignored)
+    }
+
+    /// Adds to what is ignored on an inode, and returns the number of its ignore mask.
+    fn add<C: Class>(&self, group: &ClassGroup<C>, target: &Target, mask: u64) -> Result<u64> {
+        let event = bindings::fanotify_class_event {
+            mask,
+            wanted: 0,
+            mnt_id: 0,
+            pid: core::ptr::null_mut(),
+            fsid: self.fsid,
+            weak_fsid: self.weak_fsid,
+        };
+
+        group.ignore(&target.inode, &event)
     }
 }
 

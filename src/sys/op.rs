@@ -117,6 +117,11 @@ impl<T> Op<T> {
             | if opens { 0 } else { bindings::FAN_OP_NO_OPEN }
     }
 
+    /// Is it a shared writable mapping? It lasts as long as the file is open.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.flag(bindings::FSNOTIFY_OP_MAPPED, 1) != 0
+    }
+
     /// What is known of it at its end: `FAN_OP_LAST_LINK`, or nothing.
     pub(crate) fn end_flags(&self) -> u32 {
         self.flag(bindings::FSNOTIFY_OP_LAST_LINK, bindings::FAN_OP_LAST_LINK)
