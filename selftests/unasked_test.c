@@ -124,6 +124,63 @@ TEST_F(unasked, fsconfig)
 	expect_asked(_metadata, self->g, "dir/sub/layer");
 }
 
+/* An overlay looks into its layers with an inode of its own locked. */
+TEST_F(unasked, overlay)
+{
+	struct job *job;
+
+	ASSERT_EQ(0, mkdir(WORK_DIR "/upper", 0755));
+	ASSERT_EQ(0, mkdir(WORK_DIR "/work", 0755));
+	ASSERT_EQ(0, mkdir(WORK_DIR "/merged", 0755));
+	if (mount("vfs-filter", WORK_DIR "/merged", "overlay", 0,
+		  "lowerdir=" FS_DIR "/dir/sub,upperdir=" WORK_DIR "/upper,"
+		  "workdir=" WORK_DIR "/work")) {
+		ASSERT_EQ(ENODEV, errno);
+		SKIP(return, "no overlay");
+	}
+
+	watch_lookups(_metadata, self->g);
+	job = job_start(_metadata, do_stat, WORK_DIR "/merged/absent");
+	ASSERT_TRUE(job_ended(job, TIMEOUT_MS));
+	EXPECT_EQ(-ENOENT, job_join(_metadata, job));
+	expect_silence(_metadata, self->g);
+	expect_asked(_metadata, self->g, "dir/sub/absent");
+}
+
+/* What cannot be created in any case is not asked about. */
+static long do_link_from_elsewhere(void *arg)
+{
+	return link(WORK_DIR "/elsewhere", arg);
+}
+
+static long do_mknod(void *arg)
+{
+	return mknod(arg, S_IFREG | 0644, 0);
+}
+
+static void expect_refused(struct __test_metadata *const _metadata,
+			   struct group *g, job_fn fn, char *path, long result)
+{
+	struct job *job = job_start(_metadata, fn, path);
+
+	ASSERT_TRUE(job_ended(job, TIMEOUT_MS));
+	EXPECT_EQ(result, job_join(_metadata, job));
+	expect_silence(_metadata, g);
+}
+
+TEST_F(unasked, refused)
+{
+	put_file(_metadata, WORK_DIR "/elsewhere", "");
+	watch_lookups(_metadata, self->g);
+	ASSERT_EQ(0, do_stat("dir/sub"));
+
+	expect_refused(_metadata, self->g, do_link_from_elsewhere,
+		       "dir/sub/linked", -EXDEV);
+	expect_asked(_metadata, self->g, "dir/sub/linked");
+	expect_refused(_metadata, self->g, do_mknod, "dir/sub/node/", -ENOENT);
+	expect_asked(_metadata, self->g, "dir/sub/node");
+}
+
 /* A mutex that is one for the machine is not held while acct(2) is asked. */
 static long do_acct(void *arg)
 {
