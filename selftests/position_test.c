@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Writes at the position of a file that is shared: no one else who uses it has
- * to wait for the answer, and what was asked about is what is written.
+ * to wait for the answer, and what was asked about is what is written, though the
+ * file may append by then.
  */
 
 #include <pthread.h>
+#include <sys/sendfile.h>
 
 #include "fs.h"
 #include "group.h"
@@ -277,6 +279,164 @@ TEST_F(position, not_of_append)
 	post = expect_post(_metadata, self->g, &pre, 3);
 	expect_range(_metadata, &post, 2, 3);
 	expect_content(_metadata, "file", "XYabc");
+}
+
+static void set_append(struct __test_metadata *const _metadata, bool append)
+{
+	ASSERT_EQ(0, fcntl(shared_fd, F_SETFL, append ? O_APPEND : 0));
+}
+
+static void expect_appended(struct __test_metadata *const _metadata,
+			    struct group *g, struct job *job,
+			    const struct event *pre)
+{
+	struct event anew, post;
+
+	set_append(_metadata, true);
+	allow(_metadata, g, pre);
+	anew = expect_asked_anew(_metadata, g, pre);
+	allow(_metadata, g, &anew);
+	EXPECT_EQ(3, job_join(_metadata, job));
+	post = expect_post(_metadata, g, &anew, 3);
+	expect_range(_metadata, &post, 10, 3);
+	expect_content(_metadata, "file", "0123456789abc");
+	expect_silence(_metadata, g);
+}
+
+TEST_F(position, appends_meanwhile)
+{
+	struct event pre;
+	struct job *job;
+
+	put_file(_metadata, "file", "0123456789");
+	job = job_start(_metadata, write_shared, "abc");
+	pre = expect_pre(_metadata, self->g, job->pid);
+	expect_range(_metadata, &pre, 0, 3);
+	expect_appended(_metadata, self->g, job, &pre);
+	EXPECT_EQ(13, position());
+}
+
+TEST_F(position, pwrite_appends_meanwhile)
+{
+	struct event pre;
+	struct job *job;
+
+	put_file(_metadata, "file", "0123456789");
+	job = job_start(_metadata, pwrite_shared, "abc");
+	pre = expect_pre(_metadata, self->g, job->pid);
+	expect_range(_metadata, &pre, 1, 3);
+	expect_appended(_metadata, self->g, job, &pre);
+}
+
+/* What is asked about without a range holds for any, and is not asked again. */
+TEST_F(position, appends_no_more)
+{
+	struct event pre, post;
+	struct job *job;
+
+	put_file(_metadata, "file", "0123456789");
+	set_append(_metadata, true);
+	job = job_start(_metadata, write_shared, "abc");
+	pre = expect_pre(_metadata, self->g, job->pid);
+	EXPECT_EQ(RECORD_OP | RECORD_FID, pre.records);
+	set_append(_metadata, false);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(3, job_join(_metadata, job));
+	post = expect_post(_metadata, self->g, &pre, 3);
+	expect_range(_metadata, &post, 0, 3);
+	expect_content(_metadata, "file", "abc3456789");
+	expect_silence(_metadata, self->g);
+}
+
+/* Asked anew about what appends, which it does not do any more in the end. */
+TEST_F(position, appends_for_a_while)
+{
+	struct event pre, post;
+	struct job *job;
+
+	put_file(_metadata, "file", "0123456789");
+	job = job_start(_metadata, pwrite_shared, "abc");
+	pre = expect_pre(_metadata, self->g, job->pid);
+	set_append(_metadata, true);
+	allow(_metadata, self->g, &pre);
+	pre = expect_asked_anew(_metadata, self->g, &pre);
+	set_append(_metadata, false);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(3, job_join(_metadata, job));
+	post = expect_post(_metadata, self->g, &pre, 3);
+	expect_range(_metadata, &post, 1, 3);
+	expect_content(_metadata, "file", "0abc456789");
+	expect_silence(_metadata, self->g);
+}
+
+static int pipe_ends[2];
+
+static long splice_shared(void *arg)
+{
+	loff_t offset = 1;
+
+	(void)arg;
+	return splice(pipe_ends[0], NULL, shared_fd, &offset, 3, 0);
+}
+
+static long sendfile_shared(void *arg)
+{
+	return sendfile(shared_fd, open(arg, O_RDONLY), NULL, 3);
+}
+
+/* No one can splice to what appends, whenever it has begun to. */
+static void expect_no_append(struct __test_metadata *const _metadata,
+			     struct group *g, struct job *job, off_t offset)
+{
+	const struct event pre = expect_pre(_metadata, g, job->pid);
+
+	expect_range(_metadata, &pre, offset, 3);
+	set_append(_metadata, true);
+	allow(_metadata, g, &pre);
+	EXPECT_EQ(-EINVAL, job_join(_metadata, job));
+	expect_post(_metadata, g, &pre, -EINVAL);
+	expect_content(_metadata, "file", "0123456789");
+	expect_silence(_metadata, g);
+}
+
+TEST_F(position, splice_appends_meanwhile)
+{
+	char buf[3];
+
+	put_file(_metadata, "file", "0123456789");
+	ASSERT_EQ(0, pipe(pipe_ends));
+	ASSERT_EQ(3, write(pipe_ends[1], "abc", 3));
+	expect_no_append(_metadata, self->g,
+			 job_start(_metadata, splice_shared, NULL), 1);
+	/* It is still there, for another one. */
+	EXPECT_EQ(3, read(pipe_ends[0], buf, 3));
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+}
+
+TEST_F(position, splice_appends_before_there_is_data)
+{
+	struct job *job;
+
+	put_file(_metadata, "file", "0123456789");
+	ASSERT_EQ(0, pipe(pipe_ends));
+	job = job_start(_metadata, splice_shared, NULL);
+	expect_blocked(_metadata, job);
+	set_append(_metadata, true);
+	ASSERT_EQ(3, write(pipe_ends[1], "abc", 3));
+	EXPECT_EQ(-EINVAL, job_join(_metadata, job));
+	expect_silence(_metadata, self->g);
+	expect_content(_metadata, "file", "0123456789");
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+}
+
+TEST_F(position, sendfile_appends_meanwhile)
+{
+	put_file(_metadata, "file", "0123456789");
+	put_file(_metadata, "source", "abc");
+	expect_no_append(_metadata, self->g,
+			 job_start(_metadata, sendfile_shared, "source"), 0);
 }
 
 static void *write_in_thread(void *arg)
