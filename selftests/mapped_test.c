@@ -1286,6 +1286,11 @@ static long do_truncate(void *arg)
 	return truncate(arg, 0);
 }
 
+static long do_open_truncated(void *arg)
+{
+	return open(arg, O_RDONLY | O_TRUNC | O_CLOEXEC);
+}
+
 static long do_open_to_read(void *arg)
 {
 	const int fd = open(arg, O_RDONLY | O_CLOEXEC);
@@ -1303,6 +1308,7 @@ static void expect_busy(struct __test_metadata *const _metadata, char *path)
 	EXPECT_EQ(-ETXTBSY, run(_metadata, do_open_to_write, path));
 	EXPECT_EQ(-ETXTBSY, run(_metadata, do_open_both, path));
 	EXPECT_EQ(-ETXTBSY, run(_metadata, do_truncate, path));
+	EXPECT_EQ(-ETXTBSY, run(_metadata, do_open_truncated, path));
 	EXPECT_EQ(0, run(_metadata, do_open_to_read, path));
 }
 
