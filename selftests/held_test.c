@@ -6,8 +6,8 @@
  */
 
 #include <pthread.h>
-#include <sys/ptrace.h>
 
+#include "exec.h"
 #include "fs.h"
 #include "group.h"
 
@@ -23,32 +23,12 @@ static struct {
 	pid_t tid;	/* of the other thread of the job */
 } *common;
 
-static void copy_program(struct __test_metadata *const _metadata,
-			 const char *from, const char *to)
-{
-	static char buf[1 << 16];
-	int in, out;
-	ssize_t n;
-
-	in = open(from, O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, in);
-	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-	ASSERT_LE(0, out);
-	while ((n = read(in, buf, sizeof(buf))) > 0)
-		ASSERT_EQ(n, write(out, buf, n));
-	ASSERT_EQ(0, n);
-	close(in);
-	close(out);
-}
-
 FIXTURE_SETUP(held)
 {
 	REQUIRE_CLASS();
 	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
 	known_op_flags = FAN_OP_MAPPED;
-	copy_program(_metadata, "/bin/true", "true");
-	put_file(_metadata, "script", "#!" FS_DIR "/true\n");
-	ASSERT_EQ(0, chmod("script", 0755));
+	put_programs(_metadata);
 	put_file(_metadata, "file", "as it was");
 	self->g = group_open(_metadata, 0);
 	common = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
@@ -82,33 +62,7 @@ static struct event allow_access(struct __test_metadata *const _metadata,
 	return pre;
 }
 
-/* A traced thread stops for this event of ptrace(2). */
-static void expect_stop(struct __test_metadata *const _metadata, pid_t tid,
-			int event)
-{
-	int status = 0;
-
-	ASSERT_TRUE(EVENTUALLY(waitpid(tid, &status, __WALL | WNOHANG) == tid));
-	ASSERT_TRUE(WIFSTOPPED(status));
-	EXPECT_EQ(event, status >> 16);
-}
-
-static void job_executed(struct __test_metadata *const _metadata,
-			 struct job *job)
-{
-	EXPECT_EQ(0, job_reap(_metadata, job));
-	EXPECT_EQ(JOB_NO_RESULT, *job->result);
-	munmap(job->result, sizeof(*job->result));
-}
-
 /* ------------------------------- execution ------------------------------ */
-
-static long exec_traced(void *arg)
-{
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))
-		return -1;
-	return execl(arg, arg, NULL);
-}
 
 /* Its tracer has it stop when it has become another program. */
 TEST_F(held, by_tracer)
@@ -118,7 +72,7 @@ TEST_F(held, by_tracer)
 	pid_t pid;
 
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "true");
-	job = job_start(_metadata, exec_traced, "true");
+	job = job_start(_metadata, do_traced_exec, "true");
 	pid = job->pid;
 	expect_stop(_metadata, pid, 0);
 	ASSERT_EQ(0, ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACEEXEC));
@@ -170,11 +124,6 @@ TEST_F(held, by_traced_thread)
 	/* It is there until its tracer has seen it end. */
 	ASSERT_EQ(tid, waitpid(tid, NULL, __WALL));
 	job_executed(_metadata, job);
-}
-
-static long do_exec(void *arg)
-{
-	return execl(arg, arg, NULL);
 }
 
 /* Another group does not answer whether its interpreter may be opened. */

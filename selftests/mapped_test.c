@@ -6,8 +6,8 @@
  */
 
 #include <pthread.h>
-#include <sys/ptrace.h>
 
+#include "exec.h"
 #include "fs.h"
 #include "group.h"
 #include "hold.h"
@@ -1121,31 +1121,11 @@ FIXTURE(executed)
 	struct group *g;
 };
 
-static void copy_program(struct __test_metadata *const _metadata,
-			 const char *from, const char *to)
-{
-	static char buf[1 << 16];
-	int in, out;
-	ssize_t n;
-
-	in = open(from, O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, in);
-	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-	ASSERT_LE(0, out);
-	while ((n = read(in, buf, sizeof(buf))) > 0)
-		ASSERT_EQ(n, write(out, buf, n));
-	ASSERT_EQ(0, n);
-	close(in);
-	close(out);
-}
-
 FIXTURE_SETUP(executed)
 {
 	REQUIRE_CLASS();
 	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
-	copy_program(_metadata, "/bin/true", "true");
-	put_file(_metadata, "script", "#!" FS_DIR "/true\n");
-	ASSERT_EQ(0, chmod("script", 0755));
+	put_programs(_metadata);
 	self->g = group_open(_metadata, 0);
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "true");
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "script");
@@ -1154,11 +1134,6 @@ FIXTURE_SETUP(executed)
 FIXTURE_TEARDOWN(executed)
 {
 	test_end(_metadata);
-}
-
-static long do_exec(void *arg)
-{
-	return execl(arg, arg, NULL);
 }
 
 static struct event expect_execution(struct __test_metadata *const _metadata,
@@ -1186,15 +1161,6 @@ expect_interpreter(struct __test_metadata *const _metadata, struct group *g,
 	pre = expect_execution(_metadata, g, "true", script->pid);
 	expect_post_of(_metadata, g, script, 0);
 	return pre;
-}
-
-/* A job that has become another program, which leaves no result. */
-static void job_executed(struct __test_metadata *const _metadata,
-			 struct job *job)
-{
-	EXPECT_EQ(0, job_reap(_metadata, job));
-	EXPECT_EQ(JOB_NO_RESULT, *job->result);
-	munmap(job->result, sizeof(*job->result));
 }
 
 TEST_F(executed, binary)
@@ -1464,13 +1430,6 @@ TEST_F(executed, filled_by_one_of_two)
 	EXPECT_EQ(pre.cookie, post.cookie);
 }
 
-static long do_traced_exec(void *arg)
-{
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))
-		return -1;
-	return do_exec(arg);
-}
-
 /*
  * Whoever traces it can keep it from going on for as long as they like. So it
  * is not waited for, as is what else is mapped.
@@ -1479,17 +1438,14 @@ TEST_F(executed, traced_and_not_waited_for)
 {
 	struct job *job = job_start(_metadata, do_traced_exec, "true");
 	struct event pre, barrier;
-	int status;
 
-	ASSERT_EQ(job->pid, waitpid(job->pid, &status, 0));
-	ASSERT_TRUE(WIFSTOPPED(status));
+	expect_stop(_metadata, job->pid, 0);
 	ASSERT_EQ(0, ptrace(PTRACE_SETOPTIONS, job->pid, NULL,
 			    (void *)PTRACE_O_TRACEEXEC));
 	ASSERT_EQ(0, ptrace(PTRACE_CONT, job->pid, NULL, NULL));
 	pre = expect_execution(_metadata, self->g, "true", job->pid);
 	allow(_metadata, self->g, &pre);
-	ASSERT_EQ(job->pid, waitpid(job->pid, &status, 0));
-	ASSERT_EQ(SIGTRAP | PTRACE_EVENT_EXEC << 8, status >> 8);
+	expect_stop(_metadata, job->pid, PTRACE_EVENT_EXEC);
 
 	expect_post_of(_metadata, self->g, &pre, 0);
 	mark(_metadata, self->g, FAN_MARK_BARRIER, 0, ".");
