@@ -12,6 +12,7 @@
 #include "group.h"
 #include "hold.h"
 #include "marks.h"
+#include "stages.h"
 
 #define OTHER_DIR	WORK_DIR "/other"
 #define IGNORE		FAN_MARK_IGNORE_SURV
@@ -685,37 +686,6 @@ TEST_F(barrier, unmounted)
 
 /* ------------------------- what ends elsewhere -------------------------- */
 
-/* What the test and its job have in common. */
-static struct {
-	int stage;	/* that the job has reached */
-	int go;		/* that the test has let it go on to */
-} *common;
-
-static void common_map(struct __test_metadata *const _metadata)
-{
-	common = mmap(NULL, sizeof(*common), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, common);
-}
-
-static void reach(int stage)
-{
-	__atomic_store_n(&common->stage, stage, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&common->go, __ATOMIC_ACQUIRE) < stage)
-		usleep(1000);
-}
-
-static void wait_reached(struct __test_metadata *const _metadata, int stage)
-{
-	ASSERT_TRUE(EVENTUALLY(__atomic_load_n(&common->stage,
-					       __ATOMIC_ACQUIRE) >= stage));
-}
-
-static void go_on(int stage)
-{
-	__atomic_store_n(&common->go, stage, __ATOMIC_RELEASE);
-}
-
 static long map_and_wait(void *arg)
 {
 	const int fd = open("file", O_RDWR | O_CLOEXEC);
@@ -737,7 +707,7 @@ TEST_F(barrier, not_for_a_mapping)
 	struct job *job;
 
 	known_op_flags = FAN_OP_MAPPED;
-	common_map(_metadata);
+	stages_start(_metadata);
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
 	job = job_start(_metadata, map_and_wait, NULL);
 	pre = expect_pre_of(_metadata, self->g, FAN_MODIFY, FAN_OP_MAPPED,
@@ -895,7 +865,7 @@ FIXTURE_SETUP(async)
 		SKIP(return, "no ext4 on a loop device");
 
 	known_op_flags = FAN_OP_ASYNC;
-	common_map(_metadata);
+	stages_start(_metadata);
 	memset(block, 'a', sizeof(block));
 	fd = open(INNER_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	ASSERT_LE(0, fd);

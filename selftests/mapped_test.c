@@ -11,10 +11,8 @@
 #include "fs.h"
 #include "group.h"
 #include "hold.h"
-
-#define PAGE		4096
-#define SIZE		(4 * PAGE)
-#define RW		(PROT_READ | PROT_WRITE)
+#include "pages.h"
+#include "stages.h"
 
 FIXTURE(mapped)
 {
@@ -42,21 +40,6 @@ FIXTURE_VARIANT_ADD(mapped, overlay)
 	.type = "overlay",
 };
 
-/* What the test and its jobs have in common. */
-static struct {
-	int stage;	/* that the job has reached */
-	int go;		/* that the test has let it go on to */
-} *common;
-
-static void put_pages(struct __test_metadata *const _metadata, const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, ftruncate(fd, SIZE));
-	close(fd);
-}
-
 FIXTURE_SETUP(mapped)
 {
 	REQUIRE_CLASS();
@@ -69,32 +52,12 @@ FIXTURE_SETUP(mapped)
 	self->g = group_open(_metadata, 0);
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file2");
-	common = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, common);
+	stages_start(_metadata);
 }
 
 FIXTURE_TEARDOWN(mapped)
 {
 	test_end(_metadata);
-}
-
-/* For jobs: this far, and no further until the test says so. */
-static void reach(int stage)
-{
-	__atomic_store_n(&common->stage, stage, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&common->go, __ATOMIC_ACQUIRE) < stage)
-		usleep(1000);
-}
-
-static void wait_reached(struct __test_metadata *const _metadata, int stage)
-{
-	ASSERT_TRUE(EVENTUALLY(__atomic_load_n(&common->stage,
-					       __ATOMIC_ACQUIRE) >= stage));
-}
-
-static void go_on(int stage)
-{
-	__atomic_store_n(&common->go, stage, __ATOMIC_RELEASE);
 }
 
 static struct event expect_mapping(struct __test_metadata *const _metadata,
@@ -864,8 +827,7 @@ static void map_before_mark(struct __test_metadata *const _metadata,
 
 		snprintf(row, sizeof(row), "%#x %#llx %s", watches[i].flags,
 			 (unsigned long long)watches[i].mask, watches[i].path);
-		common->stage = 0;
-		common->go = 0;
+		stages_start(_metadata);
 		mark(_metadata, g, FAN_MARK_FLUSH, 0, ".");
 		mark(_metadata, g, FAN_MARK_FLUSH | FAN_MARK_MOUNT, 0, ".");
 		mark(_metadata, g, FAN_MARK_FLUSH | FAN_MARK_FILESYSTEM, 0,

@@ -9,10 +9,8 @@
 
 #include "fs.h"
 #include "group.h"
+#include "pages.h"
 
-#define PAGE		4096
-#define SIZE		(4 * PAGE)
-#define RW		(PROT_READ | PROT_WRITE)
 #define MAX_ASKED	16	/* MREMAP_MAX_ASK, MPROTECT_MAX_ASK */
 
 FIXTURE(remap)
@@ -25,15 +23,6 @@ static struct {
 	int change;	/* how often the mapping is to be changed by a thread */
 	int changed;	/* how often it was */
 } *common;
-
-static void put_pages(struct __test_metadata *const _metadata, const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, ftruncate(fd, SIZE));
-	close(fd);
-}
 
 FIXTURE_SETUP(remap)
 {
