@@ -6,12 +6,12 @@
 
 #include <linux/aio_abi.h>
 #include <linux/fs.h>
-#include <linux/io_uring.h>
 
 #include "fs.h"
 #include "group.h"
 #include "hold.h"
 #include "marks.h"
+#include "ring.h"
 #include "stages.h"
 
 #define OTHER_DIR	WORK_DIR "/other"
@@ -784,43 +784,19 @@ static long write_by_uring(void *arg)
 {
 	char *const buf = block_buffer();
 	const int fd = open(INNER_FILE, O_WRONLY | O_DIRECT | O_CLOEXEC);
-	struct io_uring_params p = {};
-	struct io_uring_sqe *sqes;
-	struct io_uring_cqe *cqe;
-	char *sq, *cq;
-	int ring;
+	struct ring r;
+	long res;
 
 	(void)arg;
-	ring = syscall(__NR_io_uring_setup, 1, &p);
-	if (!buf || fd < 0 || ring < 0)
+	if (!buf || fd < 0 || ring_open(&r, 0))
 		return -1;
-	sq = mmap(NULL, p.sq_off.array + p.sq_entries * sizeof(int),
-		  PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
-	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*cqe),
-		  PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_CQ_RING);
-	sqes = mmap(NULL, p.sq_entries * sizeof(*sqes), PROT_READ | PROT_WRITE,
-		    MAP_SHARED, ring, IORING_OFF_SQES);
-	if (sq == MAP_FAILED || cq == MAP_FAILED || sqes == MAP_FAILED)
-		return -1;
-
-	sqes[0] = (struct io_uring_sqe) {
-		.opcode = IORING_OP_WRITE,
-		.fd = fd,
-		.addr = (uintptr_t)buf,
-		.len = BLOCK,
-	};
-	*(unsigned int *)(sq + p.sq_off.array) = 0;
-	__atomic_store_n((unsigned int *)(sq + p.sq_off.tail), 1,
-			 __ATOMIC_RELEASE);
-	if (syscall(__NR_io_uring_enter, ring, 1, 0, 0, NULL, 0) != 1)
+	ring_rw(&r, IORING_OP_WRITE, fd, buf, BLOCK, 0, 0);
+	if (ring_submit(&r))
 		return -1;
 	reach(1);
-	if (syscall(__NR_io_uring_enter, ring, 0, 1, IORING_ENTER_GETEVENTS,
-		    NULL, 0) < 0)
-		return -1;
-	cqe = (struct io_uring_cqe *)(cq + p.cq_off.cqes);
-	errno = cqe->res < 0 ? -cqe->res : 0;
-	return cqe->res < 0 ? -1 : cqe->res;
+	res = ring_wait(&r, NULL);
+	errno = res < 0 ? -res : 0;
+	return res < 0 ? -1 : res;
 }
 
 FIXTURE_VARIANT_ADD(async, aio)

@@ -6,7 +6,6 @@
  */
 
 #include <ctype.h>
-#include <linux/io_uring.h>
 #include <sys/inotify.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -14,6 +13,7 @@
 #include "fs.h"
 #include "group.h"
 #include "hold.h"
+#include "ring.h"
 
 #define CONTENT		"0123456789"
 #define DATA		"abcd"
@@ -76,44 +76,26 @@ static long sendfile_to_pipe(void *arg)
 static long uring_splice_to_file(void *arg)
 {
 	const int fd = open("file", O_WRONLY | O_CLOEXEC);
-	struct io_uring_params p = {};
-	struct io_uring_sqe *sqes;
-	struct io_uring_cqe *cqe;
-	char *sq, *cq;
-	int ring;
+	struct io_uring_sqe *sqe;
+	struct ring r;
+	long res;
 
 	(void)arg;
 	pipe_close(1);
-	ring = syscall(__NR_io_uring_setup, 1, &p);
-	if (fd < 0 || ring < 0)
-		return -1;
-	sq = mmap(NULL, p.sq_off.array + p.sq_entries * sizeof(int),
-		  PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
-	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*cqe),
-		  PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_CQ_RING);
-	sqes = mmap(NULL, p.sq_entries * sizeof(*sqes), PROT_READ | PROT_WRITE,
-		    MAP_SHARED, ring, IORING_OFF_SQES);
-	if (sq == MAP_FAILED || cq == MAP_FAILED || sqes == MAP_FAILED)
+	if (fd < 0 || ring_open(&r, 0))
 		return -1;
 
-	sqes[0] = (struct io_uring_sqe) {
-		.opcode = IORING_OP_SPLICE,
-		.splice_fd_in = ends[0],
-		.splice_off_in = -1,
-		.fd = fd,
-		.off = OFFSET,
-		.len = 100,
-		.splice_flags = splice_flags,
-	};
-	*(unsigned int *)(sq + p.sq_off.array) = 0;
-	__atomic_store_n((unsigned int *)(sq + p.sq_off.tail), 1,
-			 __ATOMIC_RELEASE);
-	if (syscall(__NR_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS,
-		    NULL, 0) < 0)
+	sqe = ring_sqe(&r, IORING_OP_SPLICE, fd, 0);
+	sqe->splice_fd_in = ends[0];
+	sqe->splice_off_in = -1;
+	sqe->off = OFFSET;
+	sqe->len = 100;
+	sqe->splice_flags = splice_flags;
+	if (ring_submit(&r))
 		return -1;
-	cqe = (struct io_uring_cqe *)(cq + p.cq_off.cqes);
-	errno = cqe->res < 0 ? -cqe->res : 0;
-	return cqe->res < 0 ? -1 : cqe->res;
+	res = ring_wait(&r, NULL);
+	errno = res < 0 ? -res : 0;
+	return res < 0 ? -1 : res;
 }
 
 FIXTURE(transfer)
