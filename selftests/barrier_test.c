@@ -9,10 +9,10 @@
 
 #include "fs.h"
 #include "group.h"
-#include "hold.h"
 #include "marks.h"
 #include "ring.h"
 #include "stages.h"
+#include "underway.h"
 
 #define OTHER_DIR	WORK_DIR "/other"
 #define IGNORE		FAN_MARK_IGNORE_SURV
@@ -378,27 +378,6 @@ FIXTURE_SETUP(held)
 FIXTURE_TEARDOWN(held)
 {
 	test_end(_metadata);
-}
-
-/* Asked about, allowed, and there. */
-static struct event go_and_allow(struct __test_metadata *const _metadata,
-				 struct group *g, struct job *job,
-				 const char *point)
-{
-	struct event pre;
-
-	job_go(_metadata, job);
-	pre = expect_pre(_metadata, g, job->pid);
-	allow(_metadata, g, &pre);
-	wait_held(_metadata, point);
-	return pre;
-}
-
-static void release_and_join(struct __test_metadata *const _metadata,
-			     struct job *job, const char *point)
-{
-	release(_metadata, point);
-	EXPECT_EQ(2, job_join(_metadata, job));
 }
 
 TEST_F(held, waits)

@@ -8,8 +8,8 @@
 
 #include "fs.h"
 #include "group.h"
-#include "hold.h"
 #include "marks.h"
+#include "underway.h"
 
 #define IGNORE		FAN_MARK_IGNORE_SURV
 #define FLUSH_IGNORE	(FAN_MARK_FLUSH | FAN_MARK_IGNORE)
@@ -930,13 +930,6 @@ static struct event go_and_ignore(struct __test_metadata *const _metadata,
 	wait_held(_metadata, point);
 	expect_silence(_metadata, g);
 	return pre;
-}
-
-static void release_and_join(struct __test_metadata *const _metadata,
-			     struct job *job, const char *point)
-{
-	release(_metadata, point);
-	EXPECT_EQ(2, job_join(_metadata, job));
 }
 
 TEST_F(between, nothing)

@@ -6,7 +6,7 @@
 
 #include "fs.h"
 #include "group.h"
-#include "hold.h"
+#include "underway.h"
 
 FIXTURE(inflight)
 {
@@ -49,16 +49,12 @@ FIXTURE_TEARDOWN(inflight)
 }
 
 /* Lets the job write, with the consent of the group, up to where it is held. */
-static struct event go_and_allow(struct __test_metadata *const _metadata,
-				 struct group *g, struct job *job,
-				 const char *point)
+static struct event go_and_stay(struct __test_metadata *const _metadata,
+				struct group *g, struct job *job,
+				const char *point)
 {
-	struct event pre;
+	const struct event pre = go_and_allow(_metadata, g, job, point);
 
-	job_go(_metadata, job);
-	pre = expect_pre(_metadata, g, job->pid);
-	allow(_metadata, g, &pre);
-	wait_held(_metadata, point);
 	expect_blocked(_metadata, job);
 	return pre;
 }
@@ -72,11 +68,10 @@ static void go_unasked(struct __test_metadata *const _metadata,
 	expect_silence(_metadata, g);
 }
 
-static void release_and_join(struct __test_metadata *const _metadata,
-			     struct job *job, const char *point)
+static void finish(struct __test_metadata *const _metadata, struct job *job,
+		   const char *point)
 {
-	release(_metadata, point);
-	EXPECT_EQ(2, job_join(_metadata, job));
+	release_and_join(_metadata, job, point);
 	expect_content(_metadata, "file", "AS it was");
 }
 
@@ -86,7 +81,7 @@ TEST_F(inflight, counted)
 	struct event pre;
 
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
-	pre = go_and_allow(_metadata, self->g, self->job, variant->point);
+	pre = go_and_stay(_metadata, self->g, self->job, variant->point);
 	expect_content(_metadata, "file", variant->content);
 	st = group_state(_metadata, self->g);
 	EXPECT_EQ(0, st.pending);
@@ -95,7 +90,7 @@ TEST_F(inflight, counted)
 	EXPECT_EQ(-ENOENT, try_answer(self->g, pre.cookie, FAN_DENY));
 	expect_silence(_metadata, self->g);
 
-	release_and_join(_metadata, self->job, variant->point);
+	finish(_metadata, self->job, variant->point);
 	expect_post(_metadata, self->g, &pre, 2);
 	EXPECT_EQ(0, group_state(_metadata, self->g).inflight);
 }
@@ -106,9 +101,9 @@ TEST_F(inflight, mark_removed)
 	struct event pre;
 
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
-	pre = go_and_allow(_metadata, self->g, self->job, variant->point);
+	pre = go_and_stay(_metadata, self->g, self->job, variant->point);
 	mark(_metadata, self->g, FAN_MARK_REMOVE, FAN_MODIFY, "file");
-	release_and_join(_metadata, self->job, variant->point);
+	finish(_metadata, self->job, variant->point);
 	expect_post(_metadata, self->g, &pre, 2);
 }
 
@@ -118,10 +113,10 @@ TEST_F(inflight, marks_flushed)
 
 	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY,
 	     ".");
-	pre = go_and_allow(_metadata, self->g, self->job, variant->point);
+	pre = go_and_stay(_metadata, self->g, self->job, variant->point);
 	mark(_metadata, self->g, FAN_MARK_FLUSH | FAN_MARK_FILESYSTEM |
 	     FAN_MARK_SYNC, 0, ".");
-	release_and_join(_metadata, self->job, variant->point);
+	finish(_metadata, self->job, variant->point);
 	expect_post(_metadata, self->g, &pre, 2);
 }
 
@@ -130,10 +125,10 @@ TEST_F(inflight, ignored)
 	struct event pre;
 
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
-	pre = go_and_allow(_metadata, self->g, self->job, variant->point);
+	pre = go_and_stay(_metadata, self->g, self->job, variant->point);
 	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV,
 	     FAN_MODIFY, "file");
-	release_and_join(_metadata, self->job, variant->point);
+	finish(_metadata, self->job, variant->point);
 	expect_post(_metadata, self->g, &pre, 2);
 }
 
@@ -142,7 +137,7 @@ TEST_F(inflight, unlinked)
 	struct event pre;
 
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
-	pre = go_and_allow(_metadata, self->g, self->job, variant->point);
+	pre = go_and_stay(_metadata, self->g, self->job, variant->point);
 	ASSERT_EQ(0, unlink("file"));
 	gone_at_end = 1;
 	release(_metadata, variant->point);
@@ -166,16 +161,16 @@ TEST_F(inflight, group_closed)
 	wait_held(_metadata, variant->point);
 
 	group_close(self->g);
-	release_and_join(_metadata, self->job, variant->point);
+	finish(_metadata, self->job, variant->point);
 	expect_post(_metadata, other, &pre2, 2);
 }
 
 TEST_F(inflight, only_group_closed)
 {
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
-	go_and_allow(_metadata, self->g, self->job, variant->point);
+	go_and_stay(_metadata, self->g, self->job, variant->point);
 	group_close(self->g);
-	release_and_join(_metadata, self->job, variant->point);
+	finish(_metadata, self->job, variant->point);
 }
 
 /* Ended by force, it still has an end. */
@@ -184,7 +179,7 @@ TEST_F(inflight, killed)
 	struct event pre, post;
 
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
-	pre = go_and_allow(_metadata, self->g, self->job, variant->point);
+	pre = go_and_stay(_metadata, self->g, self->job, variant->point);
 	job_kill(_metadata, self->job, SIGKILL);
 
 	/* Before or after it wrote, as the file system has it. */
@@ -211,7 +206,7 @@ TEST_F(inflight, no_longer_ignored)
 	go_unasked(_metadata, self->g, self->job, variant->point);
 	mark(_metadata, self->g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV |
 	     FAN_MARK_SYNC, FAN_MODIFY, "file");
-	release_and_join(_metadata, self->job, variant->point);
+	finish(_metadata, self->job, variant->point);
 	expect_unpaired(_metadata, self->g, pid, 2);
 }
 
@@ -222,7 +217,7 @@ TEST_F(inflight, ignored_all_along)
 	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV,
 	     FAN_MODIFY, "file");
 	go_unasked(_metadata, self->g, self->job, variant->point);
-	release_and_join(_metadata, self->job, variant->point);
+	finish(_metadata, self->job, variant->point);
 }
 
 /* The group and its mark are newer than the operation. */
@@ -233,10 +228,10 @@ TEST_F(inflight, new_group)
 	struct event pre;
 
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
-	pre = go_and_allow(_metadata, self->g, self->job, variant->point);
+	pre = go_and_stay(_metadata, self->g, self->job, variant->point);
 	newer = group_open(_metadata, 0);
 	mark(_metadata, newer, FAN_MARK_ADD, FAN_MODIFY, "file");
-	release_and_join(_metadata, self->job, variant->point);
+	finish(_metadata, self->job, variant->point);
 	expect_post(_metadata, self->g, &pre, 2);
 	expect_unpaired(_metadata, newer, pid, 2);
 }
@@ -250,9 +245,9 @@ TEST_F(inflight, new_mark)
 
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ATTRIB, "file");
 	mark(_metadata, other, FAN_MARK_ADD, FAN_PRE(FAN_MODIFY), "file");
-	pre = go_and_allow(_metadata, other, self->job, variant->point);
+	pre = go_and_stay(_metadata, other, self->job, variant->point);
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
-	release_and_join(_metadata, self->job, variant->point);
+	finish(_metadata, self->job, variant->point);
 	expect_silence(_metadata, other);
 	EXPECT_EQ(pre.cookie,
 		  expect_unpaired(_metadata, self->g, pid, 2).cookie);
@@ -443,10 +438,10 @@ TEST_F(inflight, no_longer_the_only_one)
 			hold(_metadata, variant->point, self->job->pid);
 		}
 		pid = self->job->pid;
-		pre = go_and_allow(_metadata, self->g, self->job,
+		pre = go_and_stay(_metadata, self->g, self->job,
 				   variant->point);
 		see[i](_metadata, newer);
-		release_and_join(_metadata, self->job, variant->point);
+		finish(_metadata, self->job, variant->point);
 		expect_post(_metadata, self->g, &pre, 2);
 		expect_unpaired(_metadata, newer, pid, 2);
 		group_close(newer);
@@ -470,7 +465,7 @@ TEST_F(inflight, asked_late)
 	pre2 = expect_pre(_metadata, newer, self->job->pid);
 	allow(_metadata, newer, &pre2);
 	wait_held(_metadata, variant->point);
-	release_and_join(_metadata, self->job, variant->point);
+	finish(_metadata, self->job, variant->point);
 	expect_post(_metadata, self->g, &pre, 2);
 	expect_post(_metadata, newer, &pre2, 2);
 }

@@ -10,8 +10,8 @@
 
 #include "fs.h"
 #include "group.h"
-#include "hold.h"
 #include "marks.h"
+#include "underway.h"
 
 #define MODPROBE "/proc/sys/kernel/modprobe"
 #define ALIAS "fanotify-class-vfs-filter"
@@ -179,7 +179,6 @@ TEST_F(module, in_use_by_events)
 /* The group is gone, but not an operation that it has allowed. */
 TEST_F(module, in_use_by_operation)
 {
-	struct event pre;
 	struct group *g;
 	struct job *job;
 
@@ -190,10 +189,7 @@ TEST_F(module, in_use_by_operation)
 	mark(_metadata, g, FAN_MARK_ADD, FAN_MODIFY, "file");
 	job = write_prepare(_metadata, "file", "ab");
 	hold(_metadata, "begin", job->pid);
-	job_go(_metadata, job);
-	pre = expect_pre(_metadata, g, job->pid);
-	allow(_metadata, g, &pre);
-	wait_held(_metadata, "begin");
+	go_and_allow(_metadata, g, job, "begin");
 
 	group_close(g);
 	usleep(SETTLE_MS * 1000);
@@ -206,7 +202,6 @@ TEST_F(module, in_use_by_operation)
 /* What no one waits for any more, but has not come about yet. */
 TEST_F(module, in_use_by_barrier)
 {
-	struct event pre;
 	struct group *g;
 	struct job *job;
 
@@ -217,10 +212,7 @@ TEST_F(module, in_use_by_barrier)
 	mark(_metadata, g, FAN_MARK_ADD, FAN_MODIFY, "file");
 	job = write_prepare(_metadata, "file", "ab");
 	hold(_metadata, "begin", job->pid);
-	job_go(_metadata, job);
-	pre = expect_pre(_metadata, g, job->pid);
-	allow(_metadata, g, &pre);
-	wait_held(_metadata, "begin");
+	go_and_allow(_metadata, g, job, "begin");
 	mark(_metadata, g, FAN_MARK_BARRIER, 0, ".");
 	mark(_metadata, g, FAN_MARK_BARRIER, 0, WORK_DIR);
 
