@@ -12,18 +12,6 @@
 #define FLUSH_IGNORE	(FAN_MARK_FLUSH | FAN_MARK_IGNORE)
 #define SEEN		(FAN_OPEN | FAN_ACCESS)
 
-/* Types of marks, and how fdinfo begins a line about one. */
-static const struct {
-	unsigned int flag;
-	const char *kind;
-} types[] = {
-	{ FAN_MARK_INODE, "ino" },
-	{ FAN_MARK_MOUNT, "mnt_id" },
-	{ FAN_MARK_FILESYSTEM, "sdev" },
-};
-
-#define TYPES ARRAY_SIZE(types)
-
 /* Ways to say what is ignored. */
 static const struct ignore {
 	const char *name;

@@ -15,16 +15,6 @@ static const __u64 filterable[] = {
 	FAN_MOVED_FROM, FAN_MOVED_TO, FAN_CREATE, FAN_DELETE,
 };
 
-/* Types of marks, and how fdinfo begins a line about one. */
-static const struct {
-	unsigned int flag;
-	const char *kind;
-} types[] = {
-	{ FAN_MARK_INODE, "ino" },
-	{ FAN_MARK_MOUNT, "mnt_id" },
-	{ FAN_MARK_FILESYSTEM, "sdev" },
-};
-
 FIXTURE(mark)
 {
 	struct group *g;

@@ -12,6 +12,18 @@
 
 #define MAX_USER_MARKS "/proc/sys/fs/fanotify/max_user_marks"
 
+/* Types of marks, and how fdinfo begins a line about one. */
+static const struct {
+	unsigned int flag;
+	const char *kind;
+} types[] __maybe_unused = {
+	{ FAN_MARK_INODE, "ino" },
+	{ FAN_MARK_MOUNT, "mnt_id" },
+	{ FAN_MARK_FILESYSTEM, "sdev" },
+};
+
+#define TYPES ARRAY_SIZE(types)
+
 static char marks_limit[32];
 
 static inline void restore_marks_limit(void)
