@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <sys/inotify.h>
+#include <sys/param.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
@@ -327,6 +328,13 @@ TEST_F(transfer, outrun)
 
 static int sockets[2];
 
+/* The jobs alone are at both ends, if there are any. */
+static void sockets_close(void)
+{
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
 /* Has the pipe locked until there is something to be read from the socket. */
 static long splice_from_socket(void *arg)
 {
@@ -378,8 +386,7 @@ TEST_F(transfer, locked)
 		EXPECT_EQ(1, read(ends[0], &c, 1));
 		expect_transferred(_metadata, false);
 	}
-	close(sockets[0]);
-	close(sockets[1]);
+	sockets_close();
 }
 
 /* Who does not want to wait has not begun anything. */
@@ -481,14 +488,33 @@ static long sendfile_to_socket(void *arg)
 	return sendfile(sockets[0], fd, NULL, BIG);
 }
 
+static long filled;	/* of the socket, before all that is sent */
+
+/* Until there is no room: what is sent then waits for one who receives. */
+static void fill_socket(struct __test_metadata *const _metadata)
+{
+	const char page[4096] = {};
+	ssize_t n;
+
+	while ((n = send(sockets[0], page, sizeof(page), MSG_DONTWAIT)) > 0)
+		filled += n;
+	ASSERT_EQ(-1, n);
+	ASSERT_EQ(EAGAIN, errno);
+}
+
 /* One who takes what is sent, and compares it. */
 static long receive(void *arg)
 {
 	char buf[4096];
-	long n, len = 0;
+	long n, len = 0, left = filled;
 
 	(void)arg;
 	close(sockets[0]);
+	while (left > 0 && (n = read(sockets[1], buf,
+				     MIN(left, (long)sizeof(buf)))) > 0)
+		left -= n;
+	if (left)
+		return -1;
 	while ((n = read(sockets[1], buf, sizeof(buf))) > 0) {
 		if (len + n > BIG || memcmp(big + len, buf, n))
 			return -1;
@@ -497,43 +523,74 @@ static long receive(void *arg)
 	return len;
 }
 
-/* Each piece is asked about, and told, before it is sent. Returns what it is. */
-static long serve_piece(struct __test_metadata *const _metadata,
-			struct group *g, struct job *job, __u64 done)
-{
-	struct event pre, post;
+/* Pieces of a transfer that were asked about, and how many bytes were read. */
+struct pieces {
+	struct event pre[BIG / 4096];
+	int asked, ended;
+	__u64 done;
+};
 
-	pre = expect_pre_of(_metadata, g, FAN_ACCESS, 0, job->pid);
-	EXPECT_EQ(done, pre.offset);
-	EXPECT_EQ(BIG - done, pre.count);
-	allow(_metadata, g, &pre);
-	post = event_next(_metadata, g);
-	EXPECT_EQ(FAN_POST(FAN_ACCESS), post.mask);
-	EXPECT_EQ(pre.cookie, post.cookie);
-	EXPECT_EQ(done, post.offset);
-	EXPECT_EQ(post.result, (long)post.count);
-	return post.result;
+/*
+ * Each piece is asked about, and told, before it is sent. The next one can be
+ * asked about before the end of this one is read, as questions come before all
+ * else.
+ */
+static void serve_piece(struct __test_metadata *const _metadata,
+			struct group *g, const struct job *job,
+			struct pieces *pieces)
+{
+	const struct event ev = event_next(_metadata, g);
+	const struct event *pre = &pieces->pre[pieces->ended];
+
+	EXPECT_EQ(job->pid, ev.pid);
+	EXPECT_EQ(0U, ev.flags);
+	if (ev.mask == FAN_PRE(FAN_ACCESS)) {
+		ASSERT_LT((size_t)pieces->asked, ARRAY_SIZE(pieces->pre));
+		pieces->pre[pieces->asked++] = ev;
+		allow(_metadata, g, &ev);
+		return;
+	}
+	ASSERT_EQ(FAN_POST(FAN_ACCESS), ev.mask);
+	ASSERT_LT(pieces->ended, pieces->asked);
+	EXPECT_EQ(pre->cookie, ev.cookie);
+	EXPECT_EQ(pieces->done, pre->offset);
+	EXPECT_EQ(BIG - pieces->done, pre->count);
+	EXPECT_EQ(pieces->done, ev.offset);
+	EXPECT_EQ(ev.result, (long)ev.count);
+	ASSERT_LT(0, ev.result);
+	pieces->ended++;
+	pieces->done += ev.result;
+}
+
+/* The first piece was read, which was told. It is sent when there is room. */
+static void serve_first_piece(struct __test_metadata *const _metadata,
+			      struct group *g, struct job *job,
+			      struct pieces *pieces)
+{
+	for (int i = 0; i < 2; i++)
+		serve_piece(_metadata, g, job, pieces);
+	ASSERT_EQ(1, pieces->ended);
+	ASSERT_GT(BIG, pieces->done);
+	expect_waits(_metadata, g, job, 1);
 }
 
 TEST_F(socket, waits)
 {
 	struct job *job, *receiver;
-	__u64 done;
+	struct pieces pieces = {};
 
-	SKIP(return, "the next piece can be asked about before this one's end is read");
+	fill_socket(_metadata);
 	receiver = job_prepare(_metadata, receive, NULL);
 	job = job_start(_metadata, sendfile_to_socket, NULL);
-	done = serve_piece(_metadata, self->g, job, 0);
-	ASSERT_LT(0, (long)done);
-	expect_waits(_metadata, self->g, job, 1);
+	serve_first_piece(_metadata, self->g, job, &pieces);
 
-	close(sockets[0]);
-	close(sockets[1]);
+	sockets_close();
 	job_go(_metadata, receiver);
-	while (done < BIG && !_metadata->exit_code)
-		done += serve_piece(_metadata, self->g, job, done);
+	while (pieces.done < BIG)
+		serve_piece(_metadata, self->g, job, &pieces);
 	EXPECT_EQ(BIG, job_join(_metadata, job));
 	EXPECT_EQ(BIG, job_join(_metadata, receiver));
+	EXPECT_EQ(pieces.asked, pieces.ended);
 	expect_nothing(_metadata, self->g);
 }
 
@@ -545,8 +602,7 @@ TEST_F(socket, ignored)
 	receiver = job_prepare(_metadata, receive, NULL);
 	job = job_start(_metadata, sendfile_to_socket, NULL);
 	expect_waits(_metadata, self->g, job, 1);
-	close(sockets[0]);
-	close(sockets[1]);
+	sockets_close();
 	job_go(_metadata, receiver);
 	EXPECT_EQ(BIG, job_join(_metadata, job));
 	EXPECT_EQ(BIG, job_join(_metadata, receiver));
@@ -556,20 +612,22 @@ TEST_F(socket, ignored)
 TEST_F(socket, denied_meanwhile)
 {
 	struct job *job, *receiver;
+	struct pieces pieces = {};
 	struct event pre;
-	__u64 done;
 
-	SKIP(return, "the next piece can be asked about before this one's end is read");
+	fill_socket(_metadata);
 	receiver = job_prepare(_metadata, receive, NULL);
 	job = job_start(_metadata, sendfile_to_socket, NULL);
-	done = serve_piece(_metadata, self->g, job, 0);
-	close(sockets[0]);
-	close(sockets[1]);
+	serve_first_piece(_metadata, self->g, job, &pieces);
+
+	sockets_close();
 	job_go(_metadata, receiver);
 	pre = expect_pre_of(_metadata, self->g, FAN_ACCESS, 0, job->pid);
+	EXPECT_EQ(pieces.done, pre.offset);
+	EXPECT_EQ(BIG - pieces.done, pre.count);
 	answer(_metadata, self->g, &pre, FAN_DENY);
-	EXPECT_EQ((long)done, job_join(_metadata, job));
-	EXPECT_EQ((long)done, job_join(_metadata, receiver));
+	EXPECT_EQ((long)pieces.done, job_join(_metadata, job));
+	EXPECT_EQ((long)pieces.done, job_join(_metadata, receiver));
 }
 
 TEST_F(socket, denied)
