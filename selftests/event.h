@@ -294,7 +294,7 @@ static inline void event_check(struct __test_metadata *const _metadata,
 		EXPECT_EQ(0LL, ev->result);
 	} else {
 		flags |= FAN_OP_UNPAIRED;
-		if (event & (FAN_DELETE | MOVED))
+		if (event & (FAN_DELETE | MOVED) && !ev->result)
 			flags |= FAN_OP_LAST_LINK;
 	}
 	EXPECT_EQ(0U, ev->flags & ~flags);

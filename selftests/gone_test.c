@@ -50,7 +50,6 @@ FIXTURE_SETUP(gone)
 	put_file(_metadata, "other", "");
 	ASSERT_EQ(0, mkdir("dir", 0755));
 	self->g = group_open(_metadata, 0);
-	known_op_flags = FAN_OP_LAST_LINK;
 }
 
 FIXTURE_TEARDOWN(gone)

@@ -167,10 +167,10 @@ expect_pre_of(struct __test_metadata *const _metadata, struct group *g,
 	return ev;
 }
 
-/* The POST that belongs to a PRE, whatever that is about. */
+/* The POST that belongs to a PRE, whatever that is about, with more @flags. */
 static inline struct event
-expect_post_of(struct __test_metadata *const _metadata, struct group *g,
-	       const struct event *pre, long result)
+expect_post_with(struct __test_metadata *const _metadata, struct group *g,
+		 const struct event *pre, long result, __u32 flags)
 {
 	const struct event ev = event_next(_metadata, g);
 
@@ -179,9 +179,17 @@ expect_post_of(struct __test_metadata *const _metadata, struct group *g,
 	EXPECT_EQ(pre->cookie, ev.cookie);
 	EXPECT_EQ(pre->pid, ev.pid);
 	EXPECT_TRUE(same_fid(&pre->fid, &ev.fid));
-	EXPECT_EQ(pre->flags, ev.flags & ~FAN_OP_LAST_LINK);
+	EXPECT_EQ(pre->flags | flags, ev.flags);
 	EXPECT_EQ(result, ev.result);
 	return ev;
+}
+
+/* As most have it: no name is the last that is removed or replaced. */
+static inline struct event
+expect_post_of(struct __test_metadata *const _metadata, struct group *g,
+	       const struct event *pre, long result)
+{
+	return expect_post_with(_metadata, g, pre, result, 0);
 }
 
 /* A write has ended that the group was not asked about. */

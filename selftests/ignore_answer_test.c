@@ -730,7 +730,7 @@ TEST_F(directory, mark_is_there)
 	pre = expect_pre_of(_metadata, self->g, FAN_DELETE, 0, job->pid);
 	allow(_metadata, self->g, &pre);
 	EXPECT_EQ(0, job_join(_metadata, job));
-	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_post_with(_metadata, self->g, &pre, 0, FAN_OP_LAST_LINK);
 }
 
 static long rename_there(void *arg)

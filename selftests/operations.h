@@ -51,6 +51,8 @@ struct step {
 #define IS_LASTING		0x04
 /* It ends before the one before, which does not care if it fails. */
 #define IS_MEANWHILE		0x08
+/* It takes an object's last name away, as FAN_OP_LAST_LINK says at its end. */
+#define IS_OF_LAST		0x10
 
 /* Kinds of marks. */
 enum kind { INODE, PARENT, MOUNT, FILESYSTEM, NR_KINDS };
@@ -113,8 +115,11 @@ struct operation {
 #define OPENS(path)							\
 	{ FAN_OPEN, path }
 
-#define RENAMES(event, object, from, to)				\
-	{ event, object, .entry = from, .new_entry = to }
+#define DELETES(event, path)						\
+	{ event, path, .entry = path, .is = IS_OF_LAST }
+
+#define RENAMES(event, object, from, to, ...)				\
+	{ event, object, .entry = from, .new_entry = to, ##__VA_ARGS__ }
 
 static const struct operation operations[] = {
 	/* --------------------------- FAN_MODIFY ------------------------- */
@@ -682,23 +687,22 @@ static const struct operation operations[] = {
 		.family = "Deleting",
 		.call = "unlink(path)",
 		.make = call_unlink,
-		.steps = { { FAN_DELETE, "file", .entry = "file" } },
+		.steps = { DELETES(FAN_DELETE, "file") },
 	}, {
 		.call = "unlink(path) of a symbolic link",
 		.make = call_unlink_symlink,
-		.steps = { { FAN_DELETE, "link", .entry = "link" } },
+		.steps = { DELETES(FAN_DELETE, "link") },
 	}, {
 		.call = "unlink(path) of what is not there",
 		.make = call_unlink_missing, .fails = ENOENT,
 	}, {
 		.call = "io_uring_enter(): IORING_OP_UNLINKAT",
 		.make = call_uring_unlinkat,
-		.steps = { { FAN_DELETE, "file", .entry = "file" } },
+		.steps = { DELETES(FAN_DELETE, "file") },
 	}, {
 		.call = "rmdir(path)",
 		.make = call_rmdir,
-		.steps = { { FAN_DELETE | FAN_ONDIR, "empty",
-			     .entry = "empty" } },
+		.steps = { DELETES(FAN_DELETE | FAN_ONDIR, "empty") },
 	}, {
 		.call = "rmdir(path) of a directory that is not empty",
 		.make = call_rmdir_full, .fails = ENOTEMPTY,
@@ -707,8 +711,7 @@ static const struct operation operations[] = {
 	}, {
 		.call = "unlinkat(dirfd, path, AT_REMOVEDIR)",
 		.make = call_unlinkat_rmdir,
-		.steps = { { FAN_DELETE | FAN_ONDIR, "empty",
-			     .entry = "empty" } },
+		.steps = { DELETES(FAN_DELETE | FAN_ONDIR, "empty") },
 	},
 
 	/* ------------------- FAN_MOVED_FROM, FAN_MOVED_TO --------------- */
@@ -743,7 +746,8 @@ static const struct operation operations[] = {
 	}, {
 		.call = "rename(old, new) onto a victim",
 		.make = call_rename_victim,
-		.steps = { RENAMES(MOVED, "file", "file", "source") },
+		.steps = { RENAMES(MOVED, "file", "file", "source",
+				   .is = IS_OF_LAST) },
 		.note = "There is no FAN_DELETE of the victim.",
 	}, {
 		.call = "rename(old, new) of a directory",

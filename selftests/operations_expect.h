@@ -87,7 +87,7 @@ static void expect_range(struct __test_metadata *const _metadata,
 static void expect_event(struct __test_metadata *const _metadata,
 			 const struct try *try, const struct event *ev,
 			 const struct step *step, const struct fids *fids,
-			 const struct range *range, bool exists)
+			 const struct range *range, bool exists, __u32 flags)
 {
 	const struct fid *fid = is_unnamed(step) ? fid_of_unnamed(try) :
 						   &fids->object;
@@ -99,8 +99,7 @@ static void expect_event(struct __test_metadata *const _metadata,
 		records |= RECORD_RANGE;
 	EXPECT_EQ(records, ev->records);
 	EXPECT_EQ(try->pid, ev->pid);
-	/* Which removal is that of the last name, last_link_test knows. */
-	EXPECT_EQ(step->flags, ev->flags & ~FAN_OP_LAST_LINK);
+	EXPECT_EQ(step->flags | flags, ev->flags);
 	if (exists) {
 		EXPECT_TRUE(same_fid(fid, &ev->fid));
 	}
@@ -150,7 +149,8 @@ static void expect_end(struct __test_metadata *const _metadata,
 	EXPECT_EQ(result, post->result);
 	expect_event(_metadata, try, post, step, fids,
 		     fails ? &step->pre : &step->post,
-		     !fails || !creates(step));
+		     !fails || !creates(step),
+		     step->is & IS_OF_LAST && !result ? FAN_OP_LAST_LINK : 0);
 	expect_order(_metadata, try, n, step);
 }
 
@@ -162,7 +162,7 @@ static void expect_asked(struct __test_metadata *const _metadata,
 
 	EXPECT_EQ(mask_of(step, false), pre->mask);
 	expect_event(_metadata, try, pre, step, fids, &step->pre,
-		     !creates(step));
+		     !creates(step), 0);
 }
 
 /* All that was to be seen up to what was denied, and nothing more. */
