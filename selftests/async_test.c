@@ -675,18 +675,33 @@ TEST_F(async, file_unlinked)
 	expect_post_of(_metadata, self->g, &pre, BLOCK);
 }
 
+/*
+ * Does io_uring begin such a write twice? It tries a direct one where it must
+ * not wait, and in vain: the journal has to have the time of the change, which
+ * is made to differ here. A buffered one is left to a worker right away.
+ */
+static bool begins_again(struct __test_metadata *const _metadata,
+			 const struct io *io)
+{
+	const struct timespec times[] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+
+	ASSERT_EQ(0, utimensat(AT_FDCWD, io->path, times, 0));
+	return engine != aio && io->open_flags & O_DIRECT;
+}
+
 /* Ignored when it began, and no longer when it ended. */
 TEST_F(async, straddles)
 {
-	struct event post;
-	bool paired = false;
+	struct event pre, post;
 	struct job *job;
+	bool again;
 	pid_t pid;
 
 	REQUIRE_HOLDS();
 	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV,
 	     FAN_MODIFY, "file");
 	self->io.write = true;
+	again = begins_again(_metadata, &self->io);
 	job = job_prepare(_metadata, do_io, &self->io);
 	pid = job->pid;
 	hold(_metadata, "begin", pid);
@@ -697,20 +712,21 @@ TEST_F(async, straddles)
 	     FAN_MARK_SYNC, FAN_MODIFY, "file");
 	release(_metadata, "begin");
 
-	post = event_next(_metadata, self->g);
 	/* What io_uring could not do at once has not begun: it is asked about. */
-	if (post.mask & ALL_PRE) {
-		EXPECT_TRUE(variant->engine != aio);
-		paired = true;
-		allow(_metadata, self->g, &post);
+	if (again) {
+		pre = expect_asked(_metadata, self->g, &self->io, pid);
+		expect_blocked(_metadata, job);
+		allow(_metadata, self->g, &pre);
+		EXPECT_EQ(BLOCK, job_join(_metadata, job));
+		post = expect_post_of(_metadata, self->g, &pre, BLOCK);
+	} else {
+		EXPECT_EQ(BLOCK, job_join(_metadata, job));
 		post = event_next(_metadata, self->g);
+		EXPECT_EQ(FAN_POST(FAN_MODIFY), post.mask);
+		EXPECT_EQ(pid, post.pid);
+		EXPECT_EQ(FAN_OP_UNPAIRED | FAN_OP_ASYNC, post.flags);
+		EXPECT_EQ(BLOCK, post.result);
 	}
-	EXPECT_EQ(BLOCK, job_join(_metadata, job));
-	EXPECT_EQ(FAN_POST(FAN_MODIFY), post.mask);
-	EXPECT_EQ(pid, post.pid);
-	EXPECT_EQ(paired ? FAN_OP_ASYNC : FAN_OP_UNPAIRED | FAN_OP_ASYNC,
-		  post.flags);
-	EXPECT_EQ(BLOCK, post.result);
 	EXPECT_EQ(0ULL, post.offset);
 	EXPECT_EQ(BLOCK, post.count);
 }
