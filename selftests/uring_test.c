@@ -23,6 +23,7 @@ struct control {
 
 static struct control *control;
 static char *buffer;
+static int held_pipe[2];	/* its other end, as long as a ring is there */
 
 static void wait_for(const int *flag)
 {
@@ -82,12 +83,22 @@ static int ring_with_write(struct ring *r)
 	return ring_submit(r);
 }
 
-/* Returns what the request that was cancelled ended with. */
+/* What the write ended with, whatever else there is that ends. */
+static long write_result(struct ring *r)
+{
+	__u64 which;
+	long res;
+
+	do {
+		res = ring_wait(r, &which);
+	} while (which != 1);
+	errno = -res;
+	return res;
+}
+
 static long cancel(void *arg __maybe_unused)
 {
 	struct ring r;
-	__u64 which;
-	long res;
 
 	if (ring_with_write(&r))
 		return -1;
@@ -95,11 +106,36 @@ static long cancel(void *arg __maybe_unused)
 	ring_sqe(&r, IORING_OP_ASYNC_CANCEL, -1, 2)->addr = 1;
 	if (ring_submit(&r))
 		return -1;
-	do {
-		res = ring_wait(&r, &which);
-	} while (which != 1);
-	errno = -res;
-	return res;
+	return write_result(&r);
+}
+
+/* For as long as it takes to be asked about, and then for no more time. */
+static long time_out(void *arg __maybe_unused)
+{
+	const struct __kernel_timespec later = { .tv_sec = 24 * 60 * 60 };
+	const struct __kernel_timespec now = { .tv_nsec = 1 };
+	struct io_uring_sqe *sqe;
+	struct ring r;
+	int fd;
+
+	fd = open("file", O_WRONLY);
+	if (fd < 0 || ring_open(&r, 0))
+		return -1;
+	ring_rw(&r, IORING_OP_WRITE, fd, buffer, BLOCK, 0, 1);
+	r.sqes[0].flags |= IOSQE_ASYNC | IOSQE_IO_LINK;
+	sqe = ring_sqe(&r, IORING_OP_LINK_TIMEOUT, -1, 2);
+	sqe->addr = (uintptr_t)&later;
+	sqe->len = 1;
+	if (ring_submit(&r))
+		return -1;
+	wait_for(&control->go);
+	sqe = ring_sqe(&r, IORING_OP_TIMEOUT_REMOVE, -1, 3);
+	sqe->addr = 2;
+	sqe->addr2 = (uintptr_t)&now;
+	sqe->timeout_flags = IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE;
+	if (ring_submit(&r))
+		return -1;
+	return write_result(&r);
 }
 
 /* A process that goes on without the ring. */
@@ -174,6 +210,13 @@ TEST_F(uring, cancelled)
 	EXPECT_EQ(-EINTR, job_join(_metadata, job));
 }
 
+TEST_F(uring, timed_out)
+{
+	struct job *job = expect_cancelled(_metadata, self->g, time_out);
+
+	EXPECT_EQ(-EINTR, job_join(_metadata, job));
+}
+
 TEST_F(uring, ring_closed)
 {
 	struct job *job = expect_cancelled(_metadata, self->g, close_ring);
@@ -193,6 +236,81 @@ TEST_F(uring, program_executed)
 	struct job *job = expect_cancelled(_metadata, self->g, execute);
 
 	job_kill(_metadata, job, SIGKILL);
+}
+
+/* So many can be torn down at a time, of all rings of the machine. */
+#define RINGS	64
+
+/*
+ * Rings with a read each, which needs no other one to have ended, and one that
+ * holds the pipe open.
+ */
+static long close_rings(void *arg __maybe_unused)
+{
+	unsigned int workers[2] = { 2 * RINGS, 0 };
+	const int fd = open("file", O_RDONLY);
+	static struct ring rings[RINGS + 1];
+
+	for (int i = 0; i <= RINGS; i++)
+		if (fd < 0 || ring_open(&rings[i], 0))
+			return -1;
+	if (syscall(__NR_io_uring_register, rings[0].fd,
+		    IORING_REGISTER_IOWQ_MAX_WORKERS, workers, 2) ||
+	    syscall(__NR_io_uring_register, rings[RINGS].fd,
+		    IORING_REGISTER_FILES, &held_pipe[1], 1))
+		return -1;
+	close(held_pipe[1]);
+	for (int i = 0; i < RINGS; i++) {
+		ring_rw(&rings[i], IORING_OP_READ, fd, buffer, BLOCK, 0, 1);
+		rings[i].sqes[0].flags |= IOSQE_ASYNC;
+		if (ring_submit(&rings[i]))
+			return -1;
+	}
+	wait_for(&control->go);
+	for (int i = 0; i <= RINGS; i++)
+		ring_close(&rings[i]);
+	for (;;)
+		pause();
+}
+
+/* Who is asked about does not keep the rings of others from being closed. */
+TEST_F(uring, many_rings_closed)
+{
+	struct pollfd closed = { .events = POLLIN };
+	struct event pre[RINGS], post;
+	struct job *job;
+
+	ASSERT_EQ(0, pipe2(held_pipe, O_CLOEXEC));
+	closed.fd = held_pipe[0];
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, "file");
+	job = job_start(_metadata, close_rings, NULL);
+	close(held_pipe[1]);
+	for (int i = 0; i < RINGS; i++)
+		pre[i] = expect_pre_of(_metadata, self->g, FAN_ACCESS,
+				       FAN_OP_ASYNC, job->pid);
+	EXPECT_EQ(RINGS, group_state(_metadata, self->g).pending);
+	EXPECT_EQ(0, poll(&closed, 1, 0));
+
+	set(&control->go);
+	EXPECT_EQ(1, poll(&closed, 1, TIMEOUT_MS));
+	EXPECT_EQ(POLLHUP, closed.revents);
+	for (int i = 0; i < RINGS; i++) {
+		int k = 0;
+
+		post = event_next(_metadata, self->g);
+		EXPECT_EQ(FAN_POST(FAN_ACCESS), post.mask);
+		EXPECT_EQ(FAN_OP_ASYNC, post.flags);
+		EXPECT_EQ(-EINTR, post.result);
+		while (k < RINGS && pre[k].cookie != post.cookie)
+			k++;
+		ASSERT_LT(k, RINGS);
+		pre[k].cookie = 0;
+	}
+	expect_silence(_metadata, self->g);
+	EXPECT_EQ(0, group_state(_metadata, self->g).pending);
+	EXPECT_EQ(0, group_state(_metadata, self->g).inflight);
+	job_kill(_metadata, job, SIGKILL);
+	close(held_pipe[0]);
 }
 
 /* Whoever stops a process does not stop what was allowed to it. */
