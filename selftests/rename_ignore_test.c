@@ -57,11 +57,13 @@ FIXTURE_TEARDOWN(rename)
 	test_end(_metadata);
 }
 
+static unsigned int rename_flags;	/* of renameat2(2) */
+
 static long do_rename(void *arg)
 {
 	const char *const *paths = arg;
 
-	return rename(paths[0], paths[1]);
+	return renameat2(AT_FDCWD, paths[0], AT_FDCWD, paths[1], rename_flags);
 }
 
 static struct job *rename_start(struct __test_metadata *const _metadata,
@@ -115,6 +117,25 @@ TEST_F(rename, back)
 	expect_seen(_metadata, self->g, mask, "B/3", "A/3");
 	expect_seen(_metadata, self->g, mask, "B/4", "A/4");
 	expect_ignored(_metadata, self->g, "A/4", "B/4");
+}
+
+/* An exchange is one from the first directory to the second, as others are. */
+TEST_F(rename, exchanged)
+{
+	const __u64 mask = variant->mask;
+
+	put_file(_metadata, "B/1", "");
+	rename_flags = RENAME_EXCHANGE;
+	ignore_there(_metadata, self->g, mask);
+	expect_ignored(_metadata, self->g, "A/1", "B/1");
+	expect_ignored(_metadata, self->g, "A/2", "B/3");
+	expect_seen(_metadata, self->g, mask, "B/1", "A/1");
+	expect_seen(_metadata, self->g, mask, "B/4", "A/2");
+
+	/* And what is ignored is any rename from there to there. */
+	rename_flags = 0;
+	expect_ignored(_metadata, self->g, "A/2", "B/2");
+	expect_seen(_metadata, self->g, mask, "B/3", "A/3");
 }
 
 /* What is moved within A leaves it, and comes to it, which is not ignored. */
