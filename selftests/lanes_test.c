@@ -4,12 +4,9 @@
  * copy is back in its place for the others.
  */
 
-#include <linux/userfaultfd.h>
-#include <pthread.h>
-#include <sys/mman.h>
-
 #include "fs.h"
 #include "group.h"
+#include "reader.h"
 
 #define WINDOW	8
 #define OTHERS	4
@@ -196,97 +193,6 @@ TEST_F(lanes, bounded)
 
 /* ---------------------- readers that cannot copy ------------------------ */
 
-/* A reader whose buffer is not there until someone says so, or never. */
-struct reader {
-	struct group *g;
-	int uffd;
-	char *page;
-	pthread_t thread;
-	ssize_t ret;
-	int error;
-	volatile bool done;
-};
-
-static void *do_read(void *arg)
-{
-	struct reader *r = arg;
-
-	r->ret = read(r->g->fd, r->page, FAN_EVENT_MAX_LEN);
-	r->error = errno;
-	r->done = true;
-	return NULL;
-}
-
-static bool reader_init(struct __test_metadata *const _metadata,
-			struct reader *r, struct group *g)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-
-	r->g = g;
-	r->uffd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	if (r->uffd < 0)
-		return false;
-	ASSERT_EQ(0, ioctl(r->uffd, UFFDIO_API, &api));
-	r->page = mmap(NULL, FAN_EVENT_MAX_LEN, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, r->page);
-	reg.range.start = (unsigned long)r->page;
-	reg.range.len = FAN_EVENT_MAX_LEN;
-	ASSERT_EQ(0, ioctl(r->uffd, UFFDIO_REGISTER, &reg));
-	return true;
-}
-
-/* It has taken an event, and hangs in the copy. */
-static void reader_start(struct __test_metadata *const _metadata,
-			 struct reader *r)
-{
-	const long queued = group_state(_metadata, r->g).queued;
-
-	ASSERT_EQ(0, pthread_create(&r->thread, NULL, do_read, r));
-	ASSERT_TRUE(EVENTUALLY(group_state(_metadata, r->g).queued ==
-			       queued - 1));
-}
-
-/* There is no page, and never will be. */
-static void reader_fail(struct __test_metadata *const _metadata,
-			struct reader *r)
-{
-	struct uffdio_range range = {
-		.start = (unsigned long)r->page,
-		.len = FAN_EVENT_MAX_LEN,
-	};
-
-	ASSERT_EQ(0, munmap(r->page, FAN_EVENT_MAX_LEN));
-	ioctl(r->uffd, UFFDIO_WAKE, &range);
-	close(r->uffd);
-	ASSERT_EQ(0, pthread_join(r->thread, NULL));
-	EXPECT_EQ(-1, r->ret);
-	EXPECT_EQ(EFAULT, r->error);
-}
-
-/* Here it is. */
-static struct event reader_go_on(struct __test_metadata *const _metadata,
-				 struct reader *r)
-{
-	struct uffdio_zeropage zero = {
-		.range.start = (unsigned long)r->page,
-		.range.len = FAN_EVENT_MAX_LEN,
-	};
-
-	ASSERT_EQ(0, ioctl(r->uffd, UFFDIO_ZEROPAGE, &zero));
-	ASSERT_EQ(0, pthread_join(r->thread, NULL));
-	ASSERT_LT(0, r->ret)
-		TH_LOG("read: %s", strerror(r->error));
-	close(r->uffd);
-	return event_parse(_metadata, r->page, r->ret);
-}
-
-#define REQUIRE_READER(r) do {						\
-	if (!reader_init(_metadata, r, self->g))			\
-		SKIP(return, "no userfaultfd: %s", strerror(errno));	\
-} while (0)
-
 FIXTURE(readers)
 {
 	struct group *g;
@@ -302,7 +208,7 @@ FIXTURE_SETUP(readers)
 	self->g = group_open(_metadata, 0);
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
 	for (int i = 0; i < 2; i++)
-		REQUIRE_READER(&self->r[i]);
+		REQUIRE_READER(&self->r[i], self->g);
 	for (int i = 0; i < 3; i++) {
 		self->jobs[i] = write_start(_metadata, "file", "ab");
 		wait_pending(_metadata, self->g, i + 1);
