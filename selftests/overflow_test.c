@@ -5,8 +5,13 @@
 
 #include "fs.h"
 #include "group.h"
+#include "reader.h"
 
 #define MAX_QUEUED_EVENTS "/proc/sys/fs/fanotify/max_queued_events"
+
+/* Of the event that says that others were lost. */
+#define OVERFLOW_LEN ((int)(FAN_EVENT_METADATA_LEN +			\
+			    sizeof(struct fanotify_event_info_op)))
 
 static char limit[32];
 
@@ -110,19 +115,17 @@ TEST_F(overflow, room_again)
 {
 	struct group *g = open_group(_metadata, 0, "2", FAN_POST(FAN_MODIFY));
 	char buf[1024] __attribute__((aligned(8)));
-	int len = 0, overflow_len;
+	int len = 0;
 	struct event ev;
 	pid_t pid, pid2;
 
 	pid = write_unasked(_metadata, 3);
 
 	/* Read what was queued, and leave what says that more was not. */
-	overflow_len = FAN_EVENT_METADATA_LEN +
-		       sizeof(struct fanotify_event_info_op);
 	ASSERT_EQ(0, ioctl(g->fd, FIONREAD, &len));
-	ASSERT_LT(overflow_len, len);
+	ASSERT_LT(OVERFLOW_LEN, len);
 	ASSERT_GE((int)sizeof(buf), len);
-	ASSERT_EQ(len - overflow_len, read(g->fd, buf, len - 1));
+	ASSERT_EQ(len - OVERFLOW_LEN, read(g->fd, buf, len - 1));
 	ev = event_parse(_metadata, buf, len);
 	EXPECT_EQ(pid, ev.pid);
 	EXPECT_EQ(1, ev.result);
@@ -211,6 +214,85 @@ TEST_F(overflow, not_of_pairs_in_a_full_queue)
 	allow(_metadata, g, &pre);
 	EXPECT_EQ(2, job_join(_metadata, job));
 	expect_post(_metadata, g, &pre, 2);
+}
+
+/* ------------------------------ who waits ------------------------------- */
+
+static long wait_readable(void *arg)
+{
+	const struct group *g = arg;
+	struct pollfd pfd = { .fd = g->fd, .events = POLLIN };
+
+	return poll(&pfd, 1, -1) == 1 ? pfd.revents : -1;
+}
+
+/* Returns what it reads, if that is all there is. */
+static long wait_and_read(void *arg)
+{
+	const struct group *g = arg;
+	const struct fanotify_event_metadata *meta;
+	char buf[4096] __attribute__((aligned(8)));
+	ssize_t n;
+
+	if (fcntl(g->fd, F_SETFL, 0))
+		return -1;
+	n = read(g->fd, buf, sizeof(buf));
+	meta = (const struct fanotify_event_metadata *)buf;
+	return n == OVERFLOW_LEN ? (long)meta->mask : -1;
+}
+
+/* A job that waits until there is something in the group, which it shares. */
+static struct job *wait_start(struct __test_metadata *const _metadata,
+			      job_fn fn, struct group *g)
+{
+	struct job *job = __job_prepare(_metadata, fn, g, true);
+
+	job_go(_metadata, job);
+	expect_blocked(_metadata, job);
+	return job;
+}
+
+/* That events are lost is an event itself. */
+TEST_F(overflow, wakes)
+{
+	struct group *g = open_group(_metadata, 0, "0", FAN_POST(FAN_MODIFY));
+	struct job *job = wait_start(_metadata, wait_readable, g);
+
+	write_unasked(_metadata, 1);
+	EXPECT_EQ(POLLIN, job_join(_metadata, job));
+	expect_overflow(_metadata, g);
+
+	job = wait_start(_metadata, wait_and_read, g);
+	write_unasked(_metadata, 1);
+	EXPECT_EQ(FAN_Q_OVERFLOW, job_join(_metadata, job));
+	ASSERT_EQ(0, fcntl(g->fd, F_SETFL, O_NONBLOCK));
+	expect_silence(_metadata, g);
+	EXPECT_EQ(2, group_state(_metadata, g).overflows);
+}
+
+/*
+ * What is lost while one reader copies that event cannot be told by it. It is
+ * told by the same event once more, as soon as it has been read.
+ */
+TEST_F(overflow, wakes_after_copy)
+{
+	struct group *g = open_group(_metadata, 0, "0", FAN_POST(FAN_MODIFY));
+	struct reader r;
+	struct job *job;
+
+	REQUIRE_READER(&r, g);
+	write_unasked(_metadata, 1);
+	reader_start(_metadata, &r);
+	job = wait_start(_metadata, wait_readable, g);
+	write_unasked(_metadata, 1);
+	expect_blocked(_metadata, job);
+	EXPECT_EQ(0, group_state(_metadata, g).queued);
+
+	EXPECT_EQ(FAN_Q_OVERFLOW, reader_go_on(_metadata, &r).mask);
+	EXPECT_EQ(POLLIN, job_join(_metadata, job));
+	EXPECT_EQ(2, group_state(_metadata, g).overflows);
+	expect_overflow(_metadata, g);
+	expect_silence(_metadata, g);
 }
 
 TEST_HARNESS_MAIN
