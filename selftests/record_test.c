@@ -225,4 +225,61 @@ TEST_F(record, never_linked)
 	close(file_fd);
 }
 
+#define WRITES	300
+
+static int *stop_renaming;	/* shared with the jobs */
+
+static long write_fd_often(void *arg)
+{
+	for (int i = 0; i < WRITES; i++)
+		if (write_fd(arg) != 2)
+			return -1;
+	return 0;
+}
+
+static long rename_all_the_time(void *arg)
+{
+	(void)arg;
+	while (!__atomic_load_n(stop_renaming, __ATOMIC_RELAXED))
+		if (rename("top", "dir/renamed") || rename("dir/renamed", "top"))
+			return -1;
+	return 0;
+}
+
+/*
+ * The directory and the name are of the same moment, whoever renames meanwhile,
+ * and there always is one: how often it is looked for has a bound.
+ */
+TEST_F(record, renamed_all_the_time)
+{
+	struct group *g = open_group(_metadata, FAN_REPORT_DFID_NAME);
+	const struct fid top = fid_of(_metadata, ".");
+	const struct fid dir = fid_of(_metadata, "dir");
+	struct job *writer, *renamer;
+
+	stop_renaming = mmap(NULL, sizeof(*stop_renaming),
+			     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			     -1, 0);
+	ASSERT_NE(MAP_FAILED, stop_renaming);
+	file_fd = open("top", O_WRONLY);
+	ASSERT_LE(0, file_fd);
+	renamer = job_start(_metadata, rename_all_the_time, NULL);
+	writer = job_start(_metadata, write_fd_often, "ab");
+	for (int i = 0; i < 2 * WRITES; i++) {
+		const struct event ev = event_next(_metadata, g);
+		const bool at_top = !strcmp(ev.name, "top");
+
+		EXPECT_EQ(RECORD_OP | RECORD_NAME | RECORD_FID | RECORD_RANGE,
+			  ev.records);
+		EXPECT_STREQ(at_top ? "top" : "renamed", ev.name);
+		EXPECT_TRUE(same_fid(at_top ? &top : &dir, &ev.dir));
+		if (ev.mask & ALL_PRE)
+			allow(_metadata, g, &ev);
+	}
+	EXPECT_EQ(0, job_join(_metadata, writer));
+	__atomic_store_n(stop_renaming, 1, __ATOMIC_RELAXED);
+	EXPECT_EQ(0, job_join(_metadata, renamer));
+	close(file_fd);
+}
+
 TEST_HARNESS_MAIN
