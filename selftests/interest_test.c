@@ -2,10 +2,8 @@
 /*
  * What users without privileges watch, by inotify, does not make operations that
  * nobody asks about look for those who would: neither once more at their end,
- * nor at each step of the way.
- *
- * Time is what the task has had of a CPU. In a machine that counts executed
- * instructions (scripts/vm --icount) a nanosecond is an instruction.
+ * nor at each step of the way. What is seen here is how often marks are looked
+ * at, and not at how many of them.
  */
 
 #include <sys/inotify.h>
@@ -150,133 +148,128 @@ TEST_F(under_way, more)
 
 /* ------------------------------ all the way ------------------------------ */
 
-#define ROUNDS	8
-#define CALLS	2000
 #define WATCHERS	64
 
-FIXTURE(cost)
+/* What they watch: nothing, the directory, and the file as well. */
+#define STATES		3
+
+FIXTURE(others)
 {
 	struct group *g;
-	int fd;		/* of the file */
+	int fd;			/* of the file */
+	int inotify[WATCHERS];
 };
 
-FIXTURE_VARIANT(cost)
-{
-	__u64 mask;
-	__u64 ignored;
-};
-
-FIXTURE_VARIANT_ADD(cost, nobody_asks)
-{
-	.mask = FAN_ATTRIB,
-};
-
-FIXTURE_VARIANT_ADD(cost, ignored)
-{
-	.mask = FAN_ACCESS,
-	.ignored = FAN_ACCESS,
-};
-
-FIXTURE_SETUP(cost)
+FIXTURE_SETUP(others)
 {
 	REQUIRE_CLASS();
 	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
+	REQUIRE_HOLDS();
 	ASSERT_EQ(0, mkdir("dir", 0755));
 	put_file(_metadata, "dir/file", "content");
 	self->fd = open("dir/file", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, self->fd);
+	for (int i = 0; i < WATCHERS; i++) {
+		self->inotify[i] = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+		ASSERT_LE(0, self->inotify[i]);
+	}
+	self->g = group_open(_metadata, 0);
 }
 
-FIXTURE_TEARDOWN(cost)
+FIXTURE_TEARDOWN(others)
 {
-	close(self->fd);
 	test_end(_metadata);
 }
 
-static long long cpu_ns(void)
+static void watch_more(struct __test_metadata *const _metadata,
+		       const int *inotify, int state)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-/* Per call, the least of a few rounds. By a job: the owner is not asked. */
-static long read_cost(void *arg)
-{
-	const int fd = *(int *)arg;
-	long long best = LLONG_MAX;
-	char c;
-
-	for (int i = 0; i < ROUNDS; i++) {
-		const long long start = cpu_ns();
-		long long ns;
-
-		for (int k = 0; k < CALLS; k++)
-			if (pread(fd, &c, 1, 0) != 1)
-				return -1;
-		ns = (cpu_ns() - start) / CALLS;
-		if (ns < best)
-			best = ns;
-	}
-	return best;
-}
-
-static long cost(struct __test_metadata *const _metadata, int *fd)
-{
-	const long ns = job_join(_metadata, job_start(_metadata, read_cost, fd));
-
-	EXPECT_LT(0, ns);
-	return ns;
-}
-
-/* What is watched: nothing, the directory, and the file as well. */
-#define STATES	3
-
-static void costs(struct __test_metadata *const _metadata, int *fd, long *ns)
-{
+	static const char *const paths[STATES] = { NULL, "dir", "dir/file" };
 	/* For something else than what is done here. */
 	const __u32 mask = IN_DELETE_SELF | IN_ATTRIB;
-	int inotify[WATCHERS];
 
-	for (size_t i = 0; i < WATCHERS; i++) {
-		inotify[i] = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-		ASSERT_LE(0, inotify[i]);
-	}
-	ns[0] = cost(_metadata, fd);
-	for (size_t i = 0; i < WATCHERS; i++)
-		ASSERT_LE(0, inotify_add_watch(inotify[i], "dir", mask));
-	ns[1] = cost(_metadata, fd);
-	for (size_t i = 0; i < WATCHERS; i++)
-		ASSERT_LE(0, inotify_add_watch(inotify[i], "dir/file", mask));
-	ns[2] = cost(_metadata, fd);
-	for (size_t i = 0; i < WATCHERS; i++)
-		close(inotify[i]);
+	snprintf(row, sizeof(row), "state %d", state);
+	for (int i = 0; i < WATCHERS && paths[state]; i++)
+		ASSERT_LE(0, inotify_add_watch(inotify[i], paths[state], mask));
 }
 
-/* What a filter adds to a read is not much more because of who else watches. */
-TEST_F(cost, of_others)
+static long read_byte(void *arg)
 {
-	long without[STATES], with[STATES], more;
+	char c;
 
-	/* The clock says little where others use the same CPU. */
-	if (!getenv("INTEREST_COST"))
-		SKIP(return, "by the clock: set INTEREST_COST on a quiet machine");
-	costs(_metadata, &self->fd, without);
-	self->g = group_open(_metadata, 0);
-	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
-	     variant->mask, ".");
-	if (variant->ignored)
-		mark(_metadata, self->g, FAN_MARK_ADD | IGNORE,
-		     variant->ignored, "dir/file");
-	costs(_metadata, &self->fd, with);
+	return pread(*(int *)arg, &c, 1, 0);
+}
 
-	for (int i = 0; i < STATES; i++)
-		TH_LOG("a read: %ld ns, %ld ns with a filter", without[i],
-		       with[i]);
-	more = with[0] - without[0];
-	for (int i = 1; i < STATES; i++)
-		EXPECT_LT(with[i] - without[i], 2 * more + without[0] / 10);
+/* It ends, and does not come to where it is held. */
+static void expect_passes(struct __test_metadata *const _metadata,
+			  struct job *job)
+{
+	EXPECT_TRUE(job_ended(job, TIMEOUT_MS));
+	release_all();
+	EXPECT_EQ(1, job_join(_metadata, job));
+}
+
+/* What no filter asks about does not look at marks, whoever has some there. */
+TEST_F(others, nobody_asks)
+{
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_ATTRIB,
+	     ".");
+	for (int state = 0; state < STATES; state++) {
+		struct job *job = job_prepare(_metadata, read_byte, &self->fd);
+
+		watch_more(_metadata, self->inotify, state);
+		hold(_metadata, "look", job->pid);
+		hold(_metadata, "marks", job->pid);
+		job_go(_metadata, job);
+		expect_passes(_metadata, job);
+	}
+}
+
+/* What is ignored looks at them once, and at its end not. */
+TEST_F(others, ignored)
+{
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_ACCESS,
+	     ".");
+	mark(_metadata, self->g, FAN_MARK_ADD | IGNORE, FAN_ACCESS, "dir/file");
+	for (int state = 0; state < STATES; state++) {
+		struct job *job = job_prepare(_metadata, read_byte, &self->fd);
+		const pid_t pid = job->pid;
+
+		watch_more(_metadata, self->inotify, state);
+		hold(_metadata, "look", pid);
+		job_go(_metadata, job);
+		wait_held(_metadata, "look");
+		hold(_metadata, "marks", pid);
+		release(_metadata, "look");
+		wait_held(_metadata, "marks");
+		hold(_metadata, "begin", pid);
+		release(_metadata, "marks");
+		wait_held(_metadata, "begin");
+		hold(_metadata, "look", pid);
+		hold(_metadata, "marks", pid);
+		release(_metadata, "begin");
+		expect_passes(_metadata, job);
+	}
+}
+
+/* Who is asked comes first, and what comes after that is not looked at. */
+TEST_F(others, asked)
+{
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_ACCESS,
+	     ".");
+	for (int state = 0; state < STATES; state++) {
+		struct event pre;
+		struct job *job;
+
+		watch_more(_metadata, self->inotify, state);
+		job = job_start(_metadata, read_byte, &self->fd);
+		pre = expect_pre_of(_metadata, self->g, FAN_ACCESS, 0,
+				    job->pid);
+		hold(_metadata, "marks", job->pid);
+		allow(_metadata, self->g, &pre);
+		expect_passes(_metadata, job);
+		expect_post_of(_metadata, self->g, &pre, 1);
+	}
 }
 
 TEST_HARNESS_MAIN
