@@ -439,7 +439,7 @@ TEST_F(inflight, no_longer_the_only_one)
 		}
 		pid = self->job->pid;
 		pre = go_and_stay(_metadata, self->g, self->job,
-				   variant->point);
+				  variant->point);
 		see[i](_metadata, newer);
 		finish(_metadata, self->job, variant->point);
 		expect_post(_metadata, self->g, &pre, 2);

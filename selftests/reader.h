@@ -16,7 +16,6 @@ struct reader {
 	pthread_t thread;
 	ssize_t ret;
 	int error;
-	volatile bool done;
 };
 
 static inline void *reader_fn(void *arg)
@@ -25,7 +24,6 @@ static inline void *reader_fn(void *arg)
 
 	r->ret = read(r->g->fd, r->page, FAN_EVENT_MAX_LEN);
 	r->error = errno;
-	r->done = true;
 	return NULL;
 }
 

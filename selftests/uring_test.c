@@ -109,7 +109,11 @@ static long cancel(void *arg __maybe_unused)
 	return write_result(&r);
 }
 
-/* For as long as it takes to be asked about, and then for no more time. */
+/*
+ * For as long as it takes to be asked about, and then for no more time. Without
+ * IOSQE_ASYNC: the time begins when io_uring has tried the write and cannot do
+ * it at once, or has done it.
+ */
 static long time_out(void *arg __maybe_unused)
 {
 	const struct __kernel_timespec later = { .tv_sec = 24 * 60 * 60 };
@@ -122,7 +126,7 @@ static long time_out(void *arg __maybe_unused)
 	if (fd < 0 || ring_open(&r, 0))
 		return -1;
 	ring_rw(&r, IORING_OP_WRITE, fd, buffer, BLOCK, 0, 1);
-	r.sqes[0].flags |= IOSQE_ASYNC | IOSQE_IO_LINK;
+	r.sqes[0].flags |= IOSQE_IO_LINK;
 	sqe = ring_sqe(&r, IORING_OP_LINK_TIMEOUT, -1, 2);
 	sqe->addr = (uintptr_t)&later;
 	sqe->len = 1;
