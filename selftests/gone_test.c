@@ -8,6 +8,7 @@
 
 #include "fs.h"
 #include "group.h"
+#include "hold.h"
 #include "marks.h"
 
 #ifndef STATX_MNT_ID_UNIQUE
@@ -277,6 +278,27 @@ TEST_F(gone, barrier_elsewhere)
 				       AT_FDCWD, FS_DIR));
 	ev = event_next(_metadata, self->g);
 	EXPECT_EQ(FAN_Q_BARRIER, ev.mask);
+}
+
+static long do_unlink(void *arg)
+{
+	return unlink(arg);
+}
+
+/* Who frees a mark does so whether or not its group is closed meanwhile. */
+TEST_F(gone, group_closed_meanwhile)
+{
+	struct job *job;
+
+	REQUIRE_HOLDS();
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+	job = job_prepare(_metadata, do_unlink, "file");
+	hold(_metadata, "free", job->pid);
+	job_go(_metadata, job);
+	wait_held(_metadata, "free");
+	group_close(self->g);
+	release(_metadata, "free");
+	EXPECT_EQ(0, job_join(_metadata, job));
 }
 
 TEST_HARNESS_MAIN

@@ -187,6 +187,53 @@ TEST_F(memcg, limit)
 	job_kill(_metadata, owner, SIGKILL);
 }
 
+#define FILES	20000
+
+static long write_many(void *arg __maybe_unused)
+{
+	char name[16];
+
+	for (long i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "%ld", i);
+		if (write_file(name, O_CREAT, "a"))
+			return -1;
+	}
+	return FILES;
+}
+
+/* An ignore mask that there is no memory for is not made, and that is all. */
+TEST_F(memcg, ignored)
+{
+	struct group *g;
+	struct job *job;
+	int ignored = 0, ret = 0;
+
+	ASSERT_EQ(0, enter(cgroup, getpid()));
+	g = group_open(_metadata, FAN_UNLIMITED_MARKS);
+	ASSERT_EQ(0, enter(CGROUP_DIR, getpid()));
+	group_close(self->g);
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
+	     FAN_PRE(FAN_MODIFY), ".");
+	job = job_start(_metadata, write_many, NULL);
+	for (; ignored < FILES; ignored++) {
+		const struct event pre = event_next(_metadata, g);
+
+		ret = try_answer(g, pre.cookie, FAN_ALLOW | FAN_RESPONSE_IGNORE);
+		if (ret < 0) {
+			EXPECT_EQ(-ENOMEM, ret);
+			allow(_metadata, g, &pre);
+			break;
+		}
+	}
+	EXPECT_GT(0, ret);
+	EXPECT_LT(0, ignored);
+	EXPECT_EQ(0, memory_events(_metadata, "oom_kill"));
+	EXPECT_EQ(0, memory_events(_metadata, "oom"));
+	EXPECT_FALSE(job_ended(self->neighbour, 0));
+	job_kill(_metadata, job, SIGKILL);
+	g->unread_ok = true;
+}
+
 /* So many that what is kept of each would be more than the listener may have. */
 #define MAPPINGS	4000
 

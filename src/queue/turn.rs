@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(posts(&take::<30>(&mut turn, true, true, true)), 20);
         assert_eq!(posts(&take::<20>(&mut turn, true, false, true)), 0);
         assert_eq!(posts(&take::<3>(&mut turn, true, true, true)), 2);
-        assert_eq!(posts(&take::<7>(&mut turn, true, true, false)), 0);
+        assert_eq!(posts(&take::<6>(&mut turn, true, true, false)), 0);
     }
 
     #[test]
