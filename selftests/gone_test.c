@@ -280,6 +280,58 @@ TEST_F(gone, barrier_elsewhere)
 	EXPECT_EQ(FAN_Q_BARRIER, ev.mask);
 }
 
+struct late {
+	const struct group *g;
+	__u64 cookie;
+};
+
+static long answer_late(void *arg)
+{
+	const struct late *late = arg;
+	const int ret = try_answer(late->g, late->cookie,
+				   FAN_ALLOW | FAN_RESPONSE_IGNORE);
+
+	errno = -ret;
+	return ret < 0 ? -1 : ret;
+}
+
+static long do_umount(void *arg __maybe_unused)
+{
+	return umount(FS_DIR);
+}
+
+/* Who answers keeps nothing from being unmounted, for longer than it takes. */
+TEST_F(gone, answered_too_late)
+{
+	struct job *job, *listener, *unmounter;
+	struct late late = { .g = self->g };
+	struct event pre;
+
+	/* Nobody is to be in there. */
+	ASSERT_EQ(0, chdir(WORK_DIR));
+	REQUIRE_HOLDS();
+	ASSERT_EQ(0, chdir(FS_DIR));
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
+	     FAN_MODIFY, ".");
+	job = write_start(_metadata, "file", "ab");
+	pre = expect_pre(_metadata, self->g, job->pid);
+	late.cookie = pre.cookie;
+	ASSERT_EQ(0, chdir(WORK_DIR));
+	listener = __job_prepare(_metadata, answer_late, &late, true);
+	hold(_metadata, "ignore", listener->pid);
+	job_go(_metadata, listener);
+	wait_held(_metadata, "ignore");
+	job_kill(_metadata, job, SIGKILL);
+	expect_post(_metadata, self->g, &pre, -EINTR);
+
+	unmounter = job_start(_metadata, do_umount, NULL);
+	expect_blocked(_metadata, unmounter);
+	release(_metadata, "ignore");
+	EXPECT_EQ(-ENOENT, job_join(_metadata, listener));
+	EXPECT_EQ(0, job_join(_metadata, unmounter));
+	expect_gone(_metadata, self->g, &self->fsid, 0);
+}
+
 static long do_unlink(void *arg)
 {
 	return unlink(arg);

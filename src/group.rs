@@ -245,16 +245,20 @@ impl<A: Default> Group<A> {
 
     /// Takes an answer from user space to this group, which is `class_group` to the C side.
     ///
-    /// Fails with `ENOENT` if no one waits for it, and as [`Targets::ignore`] does: then nothing is
-    /// answered. If the task is killed meanwhile, the event can be ignored although this fails with
-    /// `ENOENT`.
+    /// Fails with `ENOENT` if no one waits for it, and with `ENOMEM` or `ENOSPC` as
+    /// [`Targets::ignore`] does: then nothing is answered. If the task is killed meanwhile, the event
+    /// can be ignored although this fails with `ENOENT`. Where there is nothing left to ignore it
+    /// on, as the inode is being deleted, it is allowed.
     ///
     /// [`Targets::ignore`]: crate::sys::ignore::Targets::ignore
     pub(crate) fn answer<C: Class>(&self, class_group: &ClassGroup<C>, answer: &Answer) -> Result {
         let ignored = if answer.ignore {
             let targets = self.queue.lock().targets(answer.cookie)?;
 
-            Some(targets.ignore(class_group)?)
+            match targets.ignore(class_group) {
+                Err(err) if err == ENOENT => None,
+                ignored => Some(ignored?),
+            }
         } else {
             None
         };
