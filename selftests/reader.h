@@ -6,6 +6,7 @@
 
 #include <linux/userfaultfd.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 
 #include "group.h"
 
@@ -13,6 +14,7 @@ struct reader {
 	struct group *g;
 	int uffd;
 	char *page;
+	size_t size;		/* enough for an event */
 	pthread_t thread;
 	ssize_t ret;
 	int error;
@@ -22,7 +24,7 @@ static inline void *reader_fn(void *arg)
 {
 	struct reader *r = arg;
 
-	r->ret = read(r->g->fd, r->page, FAN_EVENT_MAX_LEN);
+	r->ret = read(r->g->fd, r->page, r->size);
 	r->error = errno;
 	return NULL;
 }
@@ -47,12 +49,15 @@ static inline bool reader_init(struct __test_metadata *const _metadata,
 	return true;
 }
 
-/* It has taken an event, and hangs in the copy. */
+/* It has taken one of the events, all of the same length, and hangs in the copy. */
 static inline void reader_start(struct __test_metadata *const _metadata,
 				struct reader *r)
 {
 	const long queued = group_state(_metadata, r->g).queued;
+	int bytes;
 
+	ASSERT_EQ(0, ioctl(r->g->fd, FIONREAD, &bytes));
+	r->size = bytes / queued;
 	ASSERT_EQ(0, pthread_create(&r->thread, NULL, reader_fn, r));
 	ASSERT_TRUE(EVENTUALLY(group_state(_metadata, r->g).queued ==
 			       queued - 1));

@@ -9,6 +9,7 @@
  */
 
 #include <linux/fs.h>
+#include <sys/sendfile.h>
 #include <sys/xattr.h>
 
 #include "fs.h"
@@ -22,7 +23,7 @@
 #define NAME_TOLD_MAX	1023			/* the longest that is told */
 
 /* Of files that the test has opened: here, written to and read; elsewhere. */
-static int here, here2, other, read_only;
+static int here, here2, other, read_only, appending;
 
 /* Longer than what can be told, and the longest that a path can have. */
 static char long_name[NAME_TOLD_MAX + 2], longest_name[PATH_MAX - 1];
@@ -78,6 +79,7 @@ FIXTURE_SETUP(refused)
 	ASSERT_EQ(0, mkdir("dir", 0755));
 	here = open_file(_metadata, "file", O_RDWR);
 	here2 = open_file(_metadata, "file2", O_RDWR);
+	appending = open_file(_metadata, "file2", O_WRONLY | O_APPEND);
 	other = open_file(_metadata, OTHER "/file", O_RDWR);
 	read_only = open_file(_metadata, "file", O_RDONLY);
 	ASSERT_EQ((int)sizeof(block), write(here, block, sizeof(block)));
@@ -499,6 +501,58 @@ TEST_F(refused, read_only_mount)
 {
 	FOR_EACH_ROW(i, read_only_rows)
 		expect_refused(_metadata, &read_only_rows[i]);
+}
+
+/* ------------------------------- arguments ------------------------------ */
+
+static const struct timespec no_time[2] = {
+	{ .tv_nsec = 2000000000 },
+};
+
+static long no_utimes(void *arg)
+{
+	(void)arg;
+	return utimensat(AT_FDCWD, "file", no_time, 0);
+}
+
+static long ro_no_utimes(void *arg)
+{
+	(void)arg;
+	return utimensat(AT_FDCWD, RO "/file", no_time, 0);
+}
+
+static long no_mode(void *arg)
+{
+	(void)arg;
+	return fallocate(here, 0x4000, 0, 1);
+}
+
+static long hole_and_size(void *arg)
+{
+	(void)arg;
+	return fallocate(here, FALLOC_FL_PUNCH_HOLE, 0, 1);
+}
+
+static long send_to_the_end(void *arg)
+{
+	off_t pos = 0;
+
+	(void)arg;
+	return sendfile(appending, here, &pos, 1);
+}
+
+static const struct row argument_rows[] = {
+	{ "utimensat", no_utimes, EINVAL, NULL },
+	{ "utimensat, read-only", ro_no_utimes, EINVAL, NULL },
+	{ "fallocate", no_mode, EOPNOTSUPP, NULL },
+	{ "fallocate of a hole that grows", hole_and_size, EOPNOTSUPP, NULL },
+	{ "sendfile to what appends", send_to_the_end, EINVAL, NULL },
+};
+
+TEST_F(refused, arguments)
+{
+	FOR_EACH_ROW(i, argument_rows)
+		expect_refused(_metadata, &argument_rows[i]);
 }
 
 /* ------------------------------ long names ------------------------------ */
