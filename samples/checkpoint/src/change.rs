@@ -96,7 +96,20 @@ impl Change {
             _ => None,
         }
     }
+
+    /// About how many bytes of a log say that it was recorded.
+    pub(crate) fn size(&self) -> u64 {
+        let bytes = match self {
+            Self::Object(object) | Self::Directory(object) => object.bytes.len(),
+            Self::Entry { directory, name } => directory.bytes.len() + name.len(),
+            Self::Everything => 0,
+        };
+        bytes as u64 + NUMBERS_SIZE
+    }
 }
+
+/// What sort of entry and of change it is, its period, the kind of a handle, and lengths.
+const NUMBERS_SIZE: u64 = 9;
 
 impl fmt::Display for Change {
     /// One line: what kind of change, the object, and the name with all but plain ASCII escaped.

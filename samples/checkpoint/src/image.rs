@@ -2,13 +2,16 @@
 
 //! What a log says, and what holds after a crash.
 
+mod changes;
+
 use crate::Change;
 use crate::Period;
 use crate::Straddlers;
+use changes::Changes;
+use changes::Mappings;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 /// What is written to the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +50,14 @@ pub enum Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Recorded {
     sealed: bool,
-    changes: BTreeSet<Change>,
+    changes: Changes,
     /// Changes of operations that are known to have ended.
-    before: BTreeSet<Change>,
+    before: Changes,
 }
+
+/// An entry that is about a period alone, in bytes of a log, and one of a start.
+const PERIOD_SIZE: u64 = 8;
+const STARTED_SIZE: u64 = 64;
 
 impl Recorded {
     fn all(&self) -> impl Iterator<Item = &Change> {
@@ -66,8 +73,8 @@ pub struct Image {
     stopped: bool,
     last: Period,
     periods: BTreeMap<Period, Recorded>,
-    retained: BTreeSet<Change>,
-    mapped: BTreeMap<u64, Vec<Change>>,
+    retained: Changes,
+    mapped: Mappings,
 }
 
 impl Image {
@@ -89,7 +96,7 @@ impl Image {
                 self.mapped.insert(cookie, changes);
             }
             Entry::Unmapped(cookie) => {
-                self.mapped.remove(&cookie);
+                self.mapped.remove(cookie);
             }
             Entry::Sealed(period) => self.period(period).sealed = true,
             Entry::Consumed(period) => self.consume(period),
@@ -103,7 +110,7 @@ impl Image {
 
     fn unmount(&mut self) {
         self.forget_operations();
-        self.retained.clear();
+        self.retained = Changes::default();
         for recorded in self.periods.values_mut() {
             recorded.sealed = true;
         }
@@ -133,12 +140,13 @@ impl Image {
             let all = self.periods.values();
             opened
                 .changes
-                .extend(all.flat_map(|recorded| &recorded.changes).cloned());
+                .extend(all.flat_map(|recorded| recorded.changes.iter()).cloned());
         }
         // What is mapped still changes.
+        let mapped = self.mapped.iter();
         opened
             .changes
-            .extend(self.mapped.values().flatten().cloned());
+            .extend(mapped.flat_map(|(_, changes)| changes).cloned());
         let (sealed, unsealed) = std::mem::take(&mut self.periods)
             .into_iter()
             .partition(|(_, recorded)| recorded.sealed);
@@ -156,9 +164,10 @@ impl Image {
 
     /// The machine went down, or the file system, and every operation with it.
     fn forget_operations(&mut self) {
-        self.mapped.clear();
+        self.mapped = Mappings::default();
         for recorded in self.periods.values_mut() {
-            recorded.before.append(&mut recorded.changes);
+            let ended = std::mem::take(&mut recorded.changes);
+            recorded.before.extend(ended);
         }
     }
 
@@ -212,21 +221,21 @@ impl Image {
     /// What a period says of operations that may still be under way.
     pub(crate) fn unended(&self, period: Period) -> impl Iterator<Item = &Change> {
         let recorded = self.periods.get(&period);
-        recorded.into_iter().flat_map(|recorded| &recorded.changes)
+        recorded
+            .into_iter()
+            .flat_map(|recorded| recorded.changes.iter())
     }
 
     /// Whether nothing that changes in this period need be recorded any more.
     pub(crate) fn says_everything(&self, period: Period) -> bool {
         self.periods
             .get(&period)
-            .is_some_and(|recorded| recorded.changes.contains(&Change::Everything))
+            .is_some_and(|recorded| recorded.changes.are_everything())
     }
 
     /// The mappings that change something, by their cookies.
     pub fn mapped(&self) -> impl Iterator<Item = (u64, &[Change])> {
-        self.mapped
-            .iter()
-            .map(|(cookie, changes)| (*cookie, changes.as_slice()))
+        self.mapped.iter()
     }
 
     /// How many changes it holds.
@@ -242,14 +251,26 @@ impl Image {
         self.len() == 0
     }
 
+    /// About how many bytes the shortest log has that says the same.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let of =
+            |recorded: &Recorded| recorded.changes.size() + recorded.before.size() + PERIOD_SIZE;
+        let periods = self.periods.values().map(of).sum::<u64>();
+        STARTED_SIZE + periods + self.mapped.size() + self.retained.size()
+    }
+
     /// The shortest log that says the same.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        // The last period is never sealed while a listener runs, and only then is a log rewritten.
         let started = self.boot.iter().map(|boot| Entry::Started {
             boot: boot.clone(),
             straddlers: self.straddlers,
             open: self.last,
         });
+        // The start makes the last period. It may have been consumed, with nothing recorded since.
+        let is_consumed = self.boot.is_some() && !self.periods.contains_key(&self.last);
+        let consumed = [Entry::Sealed(self.last), Entry::Consumed(self.last)];
+        let consumed = consumed.into_iter().filter(move |_| is_consumed);
         let periods = self.periods.iter().flat_map(|(period, recorded)| {
             let changes = recorded.changes.iter();
             let before = recorded.before.iter();
@@ -259,8 +280,9 @@ impl Image {
                 .chain(recorded.sealed.then_some(Entry::Sealed(*period)))
         });
         let mapped = self.mapped.iter();
-        let mapped = mapped.map(|(cookie, changes)| Entry::Mapped(*cookie, changes.clone()));
+        let mapped = mapped.map(|(cookie, changes)| Entry::Mapped(cookie, changes.to_vec()));
         started
+            .chain(consumed)
             .chain(periods)
             .chain(mapped)
             .chain(self.retained.iter().cloned().map(Entry::Retained))

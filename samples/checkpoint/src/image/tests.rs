@@ -5,6 +5,7 @@
 use super::Entry;
 use super::Image;
 use crate::Change;
+use crate::Log;
 use crate::Object;
 use crate::Period;
 use crate::Straddlers;
@@ -155,12 +156,65 @@ fn a_log_that_is_written_anew_says_the_same() {
         let mut entries = history(straddlers);
         entries.push(Entry::Mapped(7, vec![file(b'M')]));
         entries.push(Entry::ChangedBefore(Period(2), file(b'O')));
+        // The last one is consumed, and nothing was recorded since.
+        entries.push(Entry::Sealed(Period(4)));
+        entries.push(Entry::Sealed(Period(3)));
+        entries.push(Entry::Consumed(Period(4)));
         entries.push(Entry::Stopped);
         entries.push(Entry::Unmounted);
         for count in 1..=entries.len() {
             let before = image(entries[..count].to_vec());
             assert_eq!(image(before.entries()), before, "{count}");
         }
+    }
+}
+
+#[test]
+fn the_size_is_that_of_a_log_that_is_written_anew() {
+    for straddlers in [Straddlers::Post, Straddlers::Barrier] {
+        let mut entries = history(straddlers);
+        let cookie = 1 << 30;
+        for number in 0..100 {
+            entries.push(Entry::Mapped(cookie + number, vec![file(b'M')]));
+            entries.push(changed(5, number as u8));
+            entries.push(Entry::Retained(file(number as u8)));
+            // Nothing twice.
+            entries.push(changed(5, number as u8));
+            entries.push(Entry::Mapped(cookie + number, vec![file(b'N')]));
+        }
+        entries.extend((cookie..cookie + 90).map(Entry::Unmapped));
+        entries.push(Entry::Sealed(Period(5)));
+        entries.push(Entry::Changed(Period(6), Change::Everything));
+        entries.push(Entry::Consumed(Period(6)));
+        entries.push(started("two", straddlers, 8));
+        for count in 1..=entries.len() {
+            let image = image(entries[..count].to_vec());
+            let written = Log::size_of(&image.entries().collect::<Vec<_>>());
+            let size = image.size();
+            assert!(size + 30 >= written, "{size} and {written} after {count}");
+            let limit = 2 * written + 64;
+            assert!(size <= limit, "{size} and {written} after {count}");
+        }
+    }
+}
+
+#[test]
+fn what_says_everything_says_nothing_else() {
+    for straddlers in [Straddlers::Post, Straddlers::Barrier] {
+        let mut image = image(history(straddlers));
+        image.apply(Entry::Changed(Period(4), Change::Everything));
+        image.apply(changed(4, b'E'));
+        let everything = BTreeSet::from([Change::Everything]);
+        assert_eq!(in_period(&image, 4), everything);
+        // As far as it is about operations that may go on.
+        image.apply(Entry::ChangedBefore(Period(3), Change::Everything));
+        image.apply(changed(3, b'F'));
+        assert_eq!(image.unended(Period(3)).count(), 2);
+        image.apply(Entry::Sealed(Period(4)));
+        image.apply(Entry::Consumed(Period(4)));
+        image.apply(started("two", straddlers, 5));
+        let whole = in_period(&image, 5).contains(&Change::Everything);
+        assert!(whole);
     }
 }
 
