@@ -4,21 +4,11 @@
 //!
 //! Each action is done, or it is kept and tried again at the next turn: what failed keeps nothing
 //! else from being done. The first error of a turn is what the turn returns.
-//!
-//! # Room
-//!
-//! A record needs room in the log, and what makes room on a full disk, a removal, needs a record.
-//! So the log has blocks ahead of its end:
-//!
-//! - Below [`KEPT`] bytes nothing is allowed that needs a new record, except what frees blocks. It is
-//!   denied with `ENOSPC`: what is denied changes nothing, and needs no record.
-//! - The last bytes, [`LAST`], are for what cannot be denied, and is short: the ends of periods.
-//!   Changes are not written there one by one, but as [`Change::Everything`], once for each period.
-//!   After that the period needs no more records, so removals never end.
+
+mod room;
 
 use crate::filter::Filter;
 use crate::Action;
-use crate::Change;
 use crate::Entry;
 use crate::Error;
 use crate::GroupId;
@@ -26,22 +16,16 @@ use crate::Image;
 use crate::Log;
 use crate::Machine;
 use crate::Observed;
-use crate::Operation;
 use crate::Period;
 use crate::Result;
+use room::LAST;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::thread;
 use vfs_filter::Answer;
 use vfs_filter::Errno;
-
-/// Of the log's room, what is kept for removals, in bytes.
-pub(crate) const KEPT: u64 = 64 * 1024;
-/// And for what cannot be denied.
-pub(crate) const LAST: u64 = 8 * 1024;
 
 /// What the driver needs of a log.
 pub(crate) trait Store {
@@ -134,15 +118,15 @@ pub(crate) struct Driver<F: Filter, S: Store> {
     gone: bool,
     /// Answers come first, to be found out.
     unsafe_answer_first: bool,
-    /// The log is written anew when it is longer than this, or twice what it was then.
+    /// The log is written anew when it is longer than this, and than it need be.
     log_length: u64,
-    rewritten_length: u64,
+    /// That was tried, and is not tried again before it is longer than this.
+    tried_length: u64,
 }
 
 impl<F: Filter, S: Store> Driver<F, S> {
     /// A driver without a group. `image` is what the store says.
     pub(crate) fn new(filter: F, store: S, image: Image, machine: Machine) -> Self {
-        let rewritten_length = store.length();
         Self {
             filter,
             store,
@@ -160,7 +144,7 @@ impl<F: Filter, S: Store> Driver<F, S> {
             gone: false,
             unsafe_answer_first: false,
             log_length: u64::MAX,
-            rewritten_length,
+            tried_length: 0,
         }
     }
 
@@ -248,7 +232,7 @@ impl<F: Filter, S: Store> Driver<F, S> {
         if self.failed.is_some() {
             return Err(Error::Failed);
         }
-        if self.store.provide(KEPT) < LAST {
+        if !self.has_room(LAST) {
             return Err(self.store.full());
         }
         self.filter.is_there()?;
@@ -264,17 +248,12 @@ impl<F: Filter, S: Store> Driver<F, S> {
             return Err(Error::NotSealed(up_to));
         }
         self.append(vec![Entry::Consumed(up_to)])?;
-        let limit = self.log_length.max(2 * self.rewritten_length);
-        if self.store.length() > limit || !self.is_recording() {
+        if self.is_recording() {
+            self.shorten();
+        } else {
             // If it fails, the log is as it was, and says the same.
             let _ = self.rewrite();
         }
-        Ok(())
-    }
-
-    fn rewrite(&mut self) -> Result<()> {
-        self.store.rewrite(&self.image)?;
-        self.rewritten_length = self.store.length();
         Ok(())
     }
 
@@ -300,40 +279,6 @@ impl<F: Filter, S: Store> Driver<F, S> {
         self.machine.event(id, event);
     }
 
-    /// Whether it can be recorded, or needs not be.
-    fn admit(&mut self, id: GroupId, operation: &Operation) -> Result<(), Errno> {
-        let is_failed = self.failed.is_some();
-        if self.machine.has_recorded(id, operation, is_failed) {
-            return Ok(());
-        }
-        if let Some(errno) = self.failed {
-            return Err(errno);
-        }
-        // In two periods at most, and in one of them as a mapping too.
-        let changes = operation.changes.iter().cloned();
-        let entries: Vec<_> = changes
-            .map(|change| Entry::Changed(Period(u64::MAX), change))
-            .collect();
-        let cost = 3 * Log::size_of(&entries);
-        let needed = self.spent + cost + KEPT;
-        if !operation.frees && self.store.provide(needed) < needed {
-            self.full = true;
-            return Err(Errno::NOSPC);
-        }
-        self.spent += cost;
-        Ok(())
-    }
-
-    /// Is there room again, or has the log to be mended?
-    fn look_for_room(&mut self) {
-        if self.store.is_unsure() {
-            let _ = self.rewrite();
-        }
-        if self.full && self.store.provide(2 * KEPT) >= 2 * KEPT {
-            self.full = false;
-        }
-    }
-
     fn carry_out(&mut self) -> Result<()> {
         let mut first = First::default();
         let mut left = VecDeque::new();
@@ -355,6 +300,7 @@ impl<F: Filter, S: Store> Driver<F, S> {
         left.append(&mut self.todo);
         self.todo = left;
         first.note(self.give_answers());
+        self.shorten();
         first.result()
     }
 
@@ -463,36 +409,6 @@ impl<F: Filter, S: Store> Driver<F, S> {
             .into_iter()
             .for_each(|entry| self.image.apply(entry));
         Ok(())
-    }
-
-    /// The same in fewer words, if need be, and no more words than are needed.
-    fn fitting(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
-        let mut whole = BTreeSet::new();
-        let image = &self.image;
-        let is_news = |entry: &Entry, whole: &BTreeSet<Period>| match entry {
-            Entry::Changed(period, _) => !whole.contains(period) && !image.says_everything(*period),
-            _ => true,
-        };
-        let mut news = entries;
-        news.retain(|entry| is_news(entry, &whole));
-        let size = Log::size_of(&news) + LAST;
-        if self.store.provide(size) >= size {
-            return news;
-        }
-        let mut fitting = Vec::new();
-        for entry in news {
-            if !is_news(&entry, &whole) {
-                continue;
-            }
-            fitting.push(match entry {
-                Entry::Changed(period, _) => {
-                    whole.insert(period);
-                    Entry::Changed(period, Change::Everything)
-                }
-                other => other,
-            });
-        }
-        fitting
     }
 
     fn give_answers(&mut self) -> Result<()> {

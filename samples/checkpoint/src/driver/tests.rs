@@ -2,10 +2,10 @@
 
 //! Whatever fails, and whenever, nothing else is forgotten.
 
+use super::room::KEPT;
+use super::room::LAST;
 use super::Driver;
 use super::Store;
-use super::KEPT;
-use super::LAST;
 use crate::filter::Filter;
 use crate::Change;
 use crate::Config;
@@ -48,6 +48,9 @@ struct World {
     room: u64,
     unsure: bool,
     disk_fails: bool,
+    /// How often it was written anew, or tried to be, and whether there is no room for another.
+    rewritten: usize,
+    no_other: bool,
 }
 
 impl World {
@@ -58,6 +61,14 @@ impl World {
             Some(at) if at + 1 == self.calls => Err(refused()),
             _ => Ok(()),
         }
+    }
+
+    /// The shortest log that says what this one does.
+    fn image_entries(&self) -> Vec<Entry> {
+        let mut image = Image::default();
+        let logged = self.log.iter().cloned();
+        logged.for_each(|entry| image.apply(entry));
+        image.entries().collect()
     }
 
     fn answer(&mut self, cookie: u64) -> Option<Answer> {
@@ -147,6 +158,10 @@ impl Store for Fake {
         if world.disk_fails {
             return Err(Error::Store(Errno::IO.into(), "log".into()));
         }
+        world.rewritten += 1;
+        if world.no_other {
+            return Err(Error::Store(Errno::NOSPC.into(), "log.new".into()));
+        }
         world.log = image.entries().collect();
         world.length = Log::size_of(&world.log);
         world.unsure = false;
@@ -200,6 +215,14 @@ fn remove(cookie: u64) -> Operation {
         changes: vec![entry, Change::Object(object(cookie))],
         ignorable: None,
         ..write(cookie)
+    }
+}
+
+fn mapping(cookie: u64, file: u64) -> Operation {
+    Operation {
+        cookie,
+        mapped: true,
+        ..write(file)
     }
 }
 
@@ -260,6 +283,14 @@ impl Driven {
         changes
             .into_iter()
             .any(|said| *said == change || *said == Change::Everything)
+    }
+
+    /// A file is mapped, and no longer.
+    fn map_and_unmap(&mut self, cookie: u64, file: u64) -> Option<Answer> {
+        let answer = self.ask(mapping(cookie, file));
+        self.send(self.newest(), Observed::Post(mapping(cookie, file)));
+        let _ = self.driver.turn();
+        answer
     }
 
     /// Turns until nothing is left to be done.
@@ -455,6 +486,81 @@ fn consuming_on_a_full_disk_makes_room() {
             driven.ask(write(5000)),
             Some(Answer::allow_and_ignore(5000))
         );
+    }
+}
+
+#[test]
+fn mappings_that_come_and_go_leave_the_log_short() {
+    for mut driven in both() {
+        driven.driver = driven.driver.with_options(2000, false);
+        for cookie in 1000..3000 {
+            let allowed = driven.map_and_unmap(cookie, 1);
+            assert_eq!(allowed, Some(Answer::allow(cookie)));
+            let length = driven.world.borrow().length;
+            assert!(length <= 2000, "{length} bytes after #{cookie}");
+        }
+        assert!(driven.is_recorded(1));
+        // Those that last are needed, and are not written anew each time.
+        let needed = |driven: &Driven| Log::size_of(&driven.world.borrow().image_entries());
+        for cookie in 3000..4000 {
+            driven.ask(mapping(cookie, cookie));
+        }
+        let rewritten = driven.world.borrow().rewritten;
+        assert!(rewritten < 300, "{rewritten} times");
+        for cookie in 3000..4000 {
+            driven.send(1, Observed::Post(mapping(cookie, cookie)));
+            let _ = driven.driver.turn();
+            let length = driven.world.borrow().length;
+            let limit = 2000.max(3 * needed(&driven));
+            assert!(length <= limit, "{length} bytes, not {limit}");
+        }
+        assert_eq!(driven.driver.image().mapped().count(), 0);
+    }
+}
+
+#[test]
+fn mappings_that_come_and_go_take_no_room_from_others() {
+    for mut driven in both() {
+        let length = driven.world.borrow().length;
+        driven.world.borrow_mut().room = length + KEPT + 8000;
+        for cookie in 10_000..12_000 {
+            let allowed = driven.map_and_unmap(cookie, 1);
+            assert_eq!(allowed, Some(Answer::allow(cookie)));
+        }
+        assert_eq!(driven.ask(write(2)), Some(Answer::allow_and_ignore(2)));
+        assert!(driven.driver.is_recording());
+        // Nor do they make a period say more than it has to.
+        driven.world.borrow_mut().room = 1 << 30;
+        for cookie in 12_000..14_000 {
+            driven.map_and_unmap(cookie, 1);
+        }
+        let length = driven.world.borrow().length;
+        driven.world.borrow_mut().room = length + 100;
+        assert_eq!(driven.ask(remove(3)), Some(Answer::allow(3)));
+        assert!(!driven.driver.image().says_everything(Period(1)));
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_written_anew_is_not_tried_each_time() {
+    for mut driven in both() {
+        driven.driver = driven.driver.with_options(2000, false);
+        driven.world.borrow_mut().no_other = true;
+        for cookie in 1000..2000 {
+            driven.map_and_unmap(cookie, 1);
+        }
+        let tries = driven.world.borrow().rewritten;
+        assert!((1..50).contains(&tries), "{tries} times");
+        let length = driven.world.borrow().length;
+        driven.world.borrow_mut().room = length + KEPT;
+        assert_eq!(driven.ask(write(2)), Some(Answer::deny(2, Errno::NOSPC)));
+        // It can, when something was consumed at the latest.
+        driven.world.borrow_mut().no_other = false;
+        let ended = driven.driver.checkpoint().unwrap();
+        driven.settle();
+        driven.driver.consume(ended).unwrap();
+        assert!(driven.world.borrow().length < 2000);
+        assert_eq!(driven.ask(write(3)), Some(Answer::allow_and_ignore(3)));
     }
 }
 
