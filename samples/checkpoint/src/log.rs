@@ -47,7 +47,7 @@ pub struct Log {
     allocated: u64,
     /// Whether there is another file of blocks.
     spare: bool,
-    /// What is in the file is not known, for a sync has failed.
+    /// What is in the file, or whether it has its name, is not known, for a sync has failed.
     unsure: bool,
     /// Locked until it is closed.
     _lock: File,
@@ -79,6 +79,7 @@ impl Log {
         };
         // Written anew it ends with a whole frame.
         let written = write_new(directory, found.image.entries())?;
+        sync_names(directory).map_err(|error| Error::Store(error, directory.into()))?;
         let mut log = Self {
             directory: directory.into(),
             file: written.file,
@@ -143,17 +144,25 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; the log is as it was then.
+    /// [`Error::Store`]; the log is as it was then, or it is the new one, and unsure.
     pub fn rewrite(&mut self, image: &Image) -> Result<()> {
+        // Its blocks are used up, whether it becomes the log or not.
+        self.spare = false;
         let written = write_new(&self.directory, image.entries())?;
+        let named = sync_names(&self.directory);
+        self.adopt(written, named)
+    }
+
+    /// Goes on with what has the log's name now. If that is perhaps not on disk, what is appended
+    /// here would be lost in a crash that leaves the old one.
+    fn adopt(&mut self, written: Written, named: io::Result<()>) -> Result<()> {
         self.file = written.file;
         self.number = written.number;
         self.length = written.length;
         self.allocated = written.allocated;
-        self.unsure = false;
-        self.spare = false;
+        self.unsure = named.is_err();
         self.provide(0);
-        Ok(())
+        named.map_err(|error| self.error(error))
     }
 
     /// Sees to it that the log has room for so many bytes, and takes more blocks ahead of need.
@@ -220,23 +229,24 @@ struct Written {
 fn write_new(directory: &Path, entries: impl Iterator<Item = Entry>) -> Result<Written> {
     let path = directory.join("log.new");
     let write = || -> io::Result<_> {
-        let mut bytes = HEAD.to_vec();
-        let mut number = 0;
-        let entries: Vec<_> = entries.collect();
-        for chunk in entries.chunks(CHUNK) {
-            bytes.extend(encode(number, chunk)?);
-            number += 1;
-        }
-        let length = bytes.len() as u64;
         let file = open_new(&path)?;
+        file.write_all_at(HEAD, 0)?;
+        let (mut number, mut length) = (0, HEAD.len() as u64);
+        // There can be millions.
+        let mut entries = entries.peekable();
+        while entries.peek().is_some() {
+            let chunk: Vec<_> = entries.by_ref().take(CHUNK).collect();
+            let frame = encode(number, &chunk)?;
+            file.write_all_at(&frame, length)?;
+            number += 1;
+            length += frame.len() as u64;
+        }
         let sizes = [length + AHEAD, AHEAD];
         let allocated = sizes
             .into_iter()
             .find(|size| allocate(&file, 0, *size).is_ok());
-        file.write_all_at(&bytes, 0)?;
         file.sync_all()?;
         fs::rename(&path, directory.join("log"))?;
-        File::open(directory)?.sync_all()?;
         let allocated = allocated.unwrap_or_default().max(length);
         Ok(Written {
             file,
@@ -246,6 +256,11 @@ fn write_new(directory: &Path, entries: impl Iterator<Item = Entry>) -> Result<W
         })
     };
     write().map_err(|error| Error::Store(error, path.clone()))
+}
+
+/// Makes the names of the files durable.
+fn sync_names(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 /// A file of no length, which may have blocks.

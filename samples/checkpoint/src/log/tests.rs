@@ -98,6 +98,67 @@ fn there_are_blocks_ahead_of_the_end_and_for_another_log() {
 }
 
 #[test]
+fn a_crash_while_it_is_written_anew_leaves_one_or_the_other() {
+    let scratch = Scratch::new("anew");
+    let (mut log, _) = Log::open(&scratch.0).unwrap();
+    let entries = [started(), changed(1), Entry::Sealed(Period(1)), changed(2)];
+    entries.iter().for_each(|entry| {
+        log.append(std::slice::from_ref(entry)).unwrap();
+    });
+    log.sync().unwrap();
+    let image = Log::look(&scratch.0).unwrap().image;
+    drop(log);
+    let mut new = HEAD.to_vec();
+    let entries: Vec<_> = image.entries().collect();
+    new.extend(encode(0, &entries).unwrap());
+    for length in 0..=new.len() {
+        fs::write(scratch.0.join("log.new"), &new[..length]).unwrap();
+        let (log, found) = Log::open(&scratch.0).unwrap();
+        assert!(found.image == image && !found.damaged, "{length}");
+        assert_eq!(log.length(), new.len() as u64);
+    }
+    // It has its name by now.
+    fs::write(scratch.0.join("log"), new).unwrap();
+    assert_eq!(Log::look(&scratch.0).unwrap().image, image);
+}
+
+#[test]
+fn a_new_log_whose_name_is_perhaps_not_on_disk_is_written_once_more() {
+    let scratch = Scratch::new("name");
+    let (mut log, _) = Log::open(&scratch.0).unwrap();
+    log.append(&[started(), changed(1)]).unwrap();
+    log.sync().unwrap();
+    let image = Log::look(&scratch.0).unwrap().image;
+    let written = super::write_new(&scratch.0, image.entries()).unwrap();
+    let failed = Err(std::io::Error::other("sync of the directory"));
+    assert!(matches!(log.adopt(written, failed), Err(Error::Store(..))));
+    assert!(log.is_unsure());
+    // What has the name is what is written to.
+    log.append(&[changed(2)]).unwrap();
+    let image = Log::look(&scratch.0).unwrap().image;
+    assert_eq!(image.changes(Period(2)).count(), 1);
+    log.rewrite(&image).unwrap();
+    assert!(!log.is_unsure());
+    assert_eq!(Log::look(&scratch.0).unwrap().image, image);
+}
+
+#[test]
+fn blocks_for_another_log_are_taken_again_after_it_failed() {
+    let scratch = Scratch::new("spare");
+    let (mut log, _) = Log::open(&scratch.0).unwrap();
+    log.append(&[started(), changed(1)]).unwrap();
+    let image = Log::look(&scratch.0).unwrap().image;
+    let path = scratch.0.join("log.new");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(log.rewrite(&image).is_err());
+    fs::remove_dir(&path).unwrap();
+    log.provide(0);
+    assert!(fs::metadata(&path).unwrap().blocks() * 512 >= super::AHEAD);
+    assert_eq!(Log::look(&scratch.0).unwrap().image, image);
+}
+
+#[test]
 fn what_a_failed_append_has_left_is_written_over() {
     let scratch = Scratch::new("failed");
     let (mut log, _) = Log::open(&scratch.0).unwrap();
