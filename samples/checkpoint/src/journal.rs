@@ -61,6 +61,7 @@ impl Journal {
             straddlers: options.straddlers,
             ignore: kernel.can_ignore(),
             names: options.names,
+            changes: options.changes,
         };
         let recorded = image.unended(open).cloned();
         let mapped = image.mapped();

@@ -26,6 +26,8 @@
 //!   is carried into each period until its POST. As that POST is not paired in a group which is
 //!   younger than the mapping, and so could be ignored, such a group does not ignore the file.
 
+mod recorded;
+
 use crate::Action;
 use crate::Change;
 use crate::Config;
@@ -37,6 +39,7 @@ use crate::Operation;
 use crate::Period;
 use crate::Scheme;
 use crate::Straddlers;
+use recorded::Recorded;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -87,9 +90,6 @@ enum Phase {
     Closing(GroupId),
 }
 
-/// The changes recorded in one period, and how long the log was then.
-type Recorded = HashMap<Change, u64>;
-
 /// Decides what is recorded, in which period, and when an operation is answered.
 #[derive(Debug)]
 pub struct Machine {
@@ -127,7 +127,7 @@ impl Machine {
         recorded: impl IntoIterator<Item = Change>,
         mapped: impl IntoIterator<Item = (u64, Vec<Change>)>,
     ) -> Self {
-        let recorded = recorded.into_iter().map(|change| (change, 0)).collect();
+        let recorded = recorded.into_iter().collect();
         let mut machine = Self {
             config,
             phase: Phase::Steady,
@@ -201,7 +201,8 @@ impl Machine {
             ignorable,
         } = operation;
         let ignorable_now = !mapped && !self.is_held(ignorable.as_ref());
-        let ignore = self.config.ignore && ignorable_now && self.widen(&mut changes, &ignorable);
+        let ignore =
+            self.config.ignore && ignorable_now && self.widen(group, &mut changes, &ignorable);
         let needs = self.record_event(group, &changes);
         if mapped {
             self.append(Entry::Mapped(cookie, changes.clone()));
@@ -237,17 +238,25 @@ impl Machine {
     }
 
     /// Whether to ignore this; what changes in a directory then is the directory.
-    fn widen(&mut self, changes: &mut Vec<Change>, ignorable: &Option<Object>) -> bool {
+    fn widen(
+        &mut self,
+        group: GroupId,
+        changes: &mut Vec<Change>,
+        ignorable: &Option<Object>,
+    ) -> bool {
         let Some(object) = ignorable else {
             return false;
         };
         let Some(wider) = changes.iter().find_map(Change::wider) else {
             return true;
         };
-        let names = self.names.entry(object.clone()).or_default();
-        *names += 1;
-        if *names <= self.config.names {
-            return false;
+        let (first, last) = self.periods_of_event(group);
+        if !self.is_everything(first) || !self.is_everything(last) {
+            let names = self.names.entry(object.clone()).or_default();
+            *names += 1;
+            if *names <= self.config.names {
+                return false;
+            }
         }
         changes.retain(|change| change.wider().is_none());
         changes.insert(0, wider);
@@ -338,11 +347,12 @@ impl Machine {
     }
 
     fn recorded_at(&self, period: Period, change: &Change) -> Option<u64> {
-        let recorded = self.recorded.get(&period)?;
-        recorded
-            .get(change)
-            .or_else(|| recorded.get(&change.wider()?))
-            .copied()
+        self.recorded.get(&period)?.at(change)
+    }
+
+    fn is_everything(&self, period: Period) -> bool {
+        let recorded = self.recorded.get(&period);
+        recorded.is_some_and(Recorded::is_everything)
     }
 
     /// The period before this one. Periods are made one after the other.
@@ -364,8 +374,8 @@ impl Machine {
         }
         let at = self.appended + 1;
         let recorded = self.recorded.entry(period).or_default();
-        recorded.insert(change.clone(), at);
-        self.append(Entry::Changed(period, change.clone()));
+        let change = recorded.insert(change, at, self.config.changes);
+        self.append(Entry::Changed(period, change));
         at
     }
 

@@ -23,7 +23,11 @@ pub struct Options {
     pub straddlers: Straddlers,
     /// How many names in one directory are recorded before it is recorded as a whole.
     pub names: usize,
-    /// How long a log, in bytes, may become before it is written anew without what was consumed.
+    /// How many changes are recorded in a period before it is recorded as
+    /// [`Change::Everything`](crate::Change::Everything).
+    pub changes: usize,
+    /// How long a log, in bytes, may become before it is written anew, if it is also longer than it
+    /// need be.
     pub log_length: u64,
     /// The user's word that nothing was changed while no journal was listening.
     pub no_gap: bool,
@@ -32,6 +36,10 @@ pub struct Options {
 }
 
 impl Options {
+    /// So many changes are recorded in a period, if the user does not say otherwise. In memory each
+    /// takes some 300 bytes, or 1 kB with a name that is as long as it can be.
+    pub const CHANGES: usize = 1_000_000;
+
     /// The usual ones.
     pub fn new(path: impl Into<PathBuf>, store: impl Into<PathBuf>) -> Self {
         Self {
@@ -41,6 +49,7 @@ impl Options {
             scheme: Scheme::Single,
             straddlers: Straddlers::Barrier,
             names: 64,
+            changes: Self::CHANGES,
             log_length: 1 << 20,
             no_gap: false,
             unsafe_answer_first: false,

@@ -41,6 +41,9 @@ pub struct Config {
     /// How many names in one directory are recorded in a period, before it is recorded as a whole
     /// and ignored.
     pub names: usize,
+    /// How many changes are recorded in a period, before it is recorded as
+    /// [`Change::Everything`](crate::Change::Everything), and nothing else in it any more.
+    pub changes: usize,
 }
 
 /// A group, by the period that it was made in.

@@ -240,6 +240,7 @@ impl Driven {
             straddlers: STRADDLERS,
             ignore: true,
             names: 1 << 20,
+            changes: 1 << 20,
         };
         let fake = Fake::default();
         let world = fake.0.clone();

@@ -92,6 +92,7 @@ impl Driven {
             straddlers,
             ignore: true,
             names: 2,
+            changes: 4,
         };
         let machine = Machine::new(config, ONE, [], []);
         let appended = 0;
@@ -309,6 +310,7 @@ fn a_mapping_of_a_listener_that_died_is_carried_on() {
         straddlers: Straddlers::Barrier,
         ignore: true,
         names: 2,
+        changes: 4,
     };
     let changes = mapping(7, b'm').changes;
     let recorded = changes.clone();
@@ -342,6 +344,107 @@ fn a_directory_with_many_new_names_is_recorded_as_a_whole() {
         let group = driven.machine.group;
         driven.pre(group, create(5, b'e'));
         assert_eq!(driven.sync(), [answer(group, 5, false)]);
+    }
+}
+
+fn everything(period: Period) -> Action {
+    Action::Append(Entry::Changed(period, Change::Everything))
+}
+
+#[test]
+fn a_period_with_very_many_changes_is_recorded_as_everything() {
+    for mut driven in both() {
+        for letter in 1..=4 {
+            assert_eq!(
+                driven.pre(ONE, write(letter.into(), letter)),
+                [changed(ONE, letter)]
+            );
+        }
+        driven.sync();
+        assert_eq!(driven.pre(ONE, write(5, 5)), [everything(ONE)]);
+        assert_eq!(driven.sync(), [answer(ONE, 5, true)]);
+        // After that nothing is recorded, nor kept in memory.
+        for letter in 1..=100 {
+            let asked = write(u64::from(letter) + 10, letter);
+            assert!(driven.machine.has_recorded(ONE, &asked, true));
+            let actions = driven.pre(ONE, asked);
+            assert_eq!(actions, [answer(ONE, u64::from(letter) + 10, true)]);
+        }
+        assert_eq!(driven.machine.recorded[&ONE].len(), 1);
+        assert!(driven.machine.waiting.is_empty() && driven.machine.under_way.is_empty());
+        driven.machine.event(ONE, Observed::Overflow);
+        assert_eq!(driven.actions(), []);
+        // Mappings are, as they last.
+        let mapped = Entry::Mapped(500, mapping(500, b'm').changes);
+        let actions = driven.pre(ONE, mapping(500, b'm'));
+        assert_eq!(actions, [Action::Append(mapped)]);
+        driven.sync();
+        // The next period has its own count.
+        driven.checkpoint();
+        assert_eq!(driven.machine.recorded[&TWO].len(), 1, "the mapping");
+        let group = driven.machine.group;
+        let actions = driven.pre(group, write(501, b'a'));
+        assert_eq!(actions, [changed(TWO, b'a')]);
+    }
+}
+
+#[test]
+fn new_directories_are_not_counted_in_a_period_that_says_everything() {
+    for mut driven in both() {
+        driven.machine.event(ONE, Observed::Overflow);
+        driven.actions();
+        driven.sync();
+        for letter in 1..=100 {
+            let mut made = create(letter.into(), b'a');
+            made.changes = vec![Change::Entry {
+                directory: object(letter),
+                name: vec![b'a'],
+            }];
+            made.ignorable = Some(object(letter));
+            let actions = driven.pre(ONE, made);
+            assert_eq!(actions, [answer(ONE, letter.into(), true)]);
+        }
+        assert!(driven.machine.names.is_empty());
+    }
+}
+
+#[test]
+fn a_directory_that_is_ignored_for_everything_is_a_whole_in_the_next_period() {
+    let directory =
+        |period| Action::Append(Entry::Changed(period, Change::Directory(object(b'd'))));
+    // Its answer waits for the record when the checkpoint begins.
+    let mut driven = Driven::new(Scheme::Single, Straddlers::Barrier);
+    driven.machine.event(ONE, Observed::Overflow);
+    driven.pre(ONE, create(7, b'a'));
+    driven.machine.checkpoint();
+    assert_eq!(driven.actions(), [directory(TWO), Action::Flush(ONE)]);
+    assert_eq!(driven.sync(), [answer(ONE, 7, true)]);
+    // While the checkpoint is pending, both periods must say it, or it is not ignored.
+    let actions = driven.pre(ONE, create(8, b'b'));
+    assert_eq!(actions, [answer(ONE, 8, false)]);
+    let name = create(9, b'b').changes[0].clone();
+    let mut driven = Driven::new(Scheme::Single, Straddlers::Barrier);
+    driven.machine.event(ONE, Observed::Overflow);
+    driven.machine.checkpoint();
+    driven.actions();
+    let actions = driven.pre(ONE, create(9, b'b'));
+    assert_eq!(actions, [Action::Append(Entry::Changed(TWO, name))]);
+    assert_eq!(driven.sync(), [answer(ONE, 9, false)]);
+}
+
+#[test]
+fn a_carried_change_can_be_the_one_too_many() {
+    for scheme in [Scheme::Alternating, Scheme::Single] {
+        let mut driven = Driven::new(scheme, Straddlers::Barrier);
+        for letter in 1..=9 {
+            driven.pre(ONE, mapping(letter.into(), letter));
+        }
+        driven.sync();
+        driven.checkpoint();
+        assert_eq!(driven.machine.recorded[&TWO].len(), 1);
+        assert!(driven
+            .machine
+            .has_recorded(driven.machine.group, &write(77, b'z'), true));
     }
 }
 
