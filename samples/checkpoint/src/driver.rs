@@ -9,6 +9,7 @@ mod room;
 
 use crate::filter::Filter;
 use crate::Action;
+use crate::Change;
 use crate::Entry;
 use crate::Error;
 use crate::GroupId;
@@ -248,6 +249,10 @@ impl<F: Filter, S: Store> Driver<F, S> {
             return Err(Error::NotSealed(up_to));
         }
         self.append(vec![Entry::Consumed(up_to)])?;
+        if self.image.retained() > self.machine.most_changes() {
+            // If it fails, too much is kept until the next time.
+            let _ = self.append(vec![Entry::Retained(Change::Everything)]);
+        }
         if self.is_recording() {
             self.shorten();
         } else {

@@ -238,6 +238,11 @@ impl Image {
         self.mapped.iter()
     }
 
+    /// How many changes it holds that were consumed.
+    pub(crate) fn retained(&self) -> usize {
+        self.retained.len()
+    }
+
     /// How many changes it holds.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -173,6 +173,11 @@ impl Machine {
         self.period
     }
 
+    /// How many changes are recorded in a period at most, and had better be held of consumed ones.
+    pub(crate) const fn most_changes(&self) -> usize {
+        self.config.changes
+    }
+
     /// Whether a checkpoint can be begun.
     #[must_use]
     pub fn is_steady(&self) -> bool {

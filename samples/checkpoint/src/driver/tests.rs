@@ -235,12 +235,16 @@ struct Driven {
 
 impl Driven {
     fn new(scheme: Scheme) -> Self {
+        Self::with(scheme, STRADDLERS, 1 << 20)
+    }
+
+    fn with(scheme: Scheme, straddlers: Straddlers, changes: usize) -> Self {
         let config = Config {
             scheme,
-            straddlers: STRADDLERS,
+            straddlers,
             ignore: true,
             names: 1 << 20,
-            changes: 1 << 20,
+            changes,
         };
         let fake = Fake::default();
         let world = fake.0.clone();
@@ -250,7 +254,7 @@ impl Driven {
         let mut driver = Driver::new(fake.clone(), fake, Image::default(), machine);
         let started = Entry::Started {
             boot: "boot".into(),
-            straddlers: STRADDLERS,
+            straddlers,
             open: one,
         };
         driver.append(vec![started]).unwrap();
@@ -539,6 +543,56 @@ fn mappings_that_come_and_go_take_no_room_from_others() {
         driven.world.borrow_mut().room = length + 100;
         assert_eq!(driven.ask(remove(3)), Some(Answer::allow(3)));
         assert!(!driven.driver.image().says_everything(Period(1)));
+    }
+}
+
+#[test]
+fn files_that_come_and_go_leave_the_log_and_the_image_short() {
+    for scheme in [Scheme::Alternating, Scheme::Single] {
+        let mut driven = Driven::with(scheme, STRADDLERS, 100);
+        driven.driver = driven.driver.with_options(2000, false);
+        for cookie in 1000..3000 {
+            assert_eq!(driven.ask(remove(cookie)), Some(Answer::allow(cookie)));
+            assert!(driven.is_recorded(cookie));
+            assert!(driven.driver.image().len() <= 100);
+            let length = driven.world.borrow().length;
+            assert!(length <= 100 * 300, "{length} bytes after #{cookie}");
+        }
+        let length = driven.world.borrow().length;
+        assert!(length <= 2000, "{length}");
+        // In the next period there are single ones again.
+        driven.driver.checkpoint().unwrap();
+        driven.settle();
+        driven.ask(write(7));
+        assert!(!driven.driver.image().says_everything(Period(2)));
+        assert_eq!(driven.driver.image().changes(Period(2)).count(), 1);
+    }
+}
+
+#[test]
+fn what_is_kept_of_consumed_periods_has_the_same_bound() {
+    for scheme in [Scheme::Alternating, Scheme::Single] {
+        let mut driven = Driven::with(scheme, Straddlers::Post, 100);
+        for round in 1..=20 {
+            for cookie in round * 1000..round * 1000 + 50 {
+                driven.ask(write(cookie));
+                driven.send(driven.newest(), Observed::Post(write(cookie)));
+            }
+            let ended = driven.driver.checkpoint().unwrap();
+            driven.settle();
+            driven.driver.consume(ended).unwrap();
+            let changes = driven.driver.image().len();
+            assert!(changes <= 150, "{changes}");
+        }
+        // All of it is reported after a crash.
+        let mut image = driven.driver.image().clone();
+        image.apply(Entry::Started {
+            boot: "another".into(),
+            straddlers: Straddlers::Post,
+            open: Period(99),
+        });
+        let mut reported = image.changes(Period(99));
+        assert!(reported.any(|change| *change == Change::Everything));
     }
 }
 
