@@ -64,6 +64,15 @@
 //!
 //! The log has room ahead of its end, so that removals can be recorded, and so allowed, when there
 //! is none left on the disk. Other changes are denied with `ENOSPC` then, until there is room again.
+//!
+//! # How much it takes
+//!
+//! A user of the file system decides what is recorded, but not how much of it is kept. A period
+//! records [`Options::changes`] changes; past that it says [`Change::Everything`], and nothing else. So
+//! much is kept of each period that was not consumed, and with [`Straddlers::Post`] once more of those
+//! that were; and of each mapping, as long as it lasts. The log is written anew when it is longer than
+//! three times what says this ([`Image::size`]), and than [`Options::log_length`]; for a moment the disk
+//! has the new one besides.
 #![forbid(unsafe_code)]
 
 mod change;

@@ -42,6 +42,11 @@ enum Command {
     ///
     /// When the disk of STORE is full, changes are denied with ENOSPC until there is room again, and
     /// removals are allowed.
+    ///
+    /// How much of it the journal takes is not for its users to decide: a period that has too many
+    /// changes (--changes) says "everything" instead, and the log is rewritten when it is three times as
+    /// long as what it says (and than --log-length). While it is, the disk has both. A change takes 17
+    /// bytes of it, and a name as many more as it has.
     Run(Run),
     /// Ask the running journal for a checkpoint, and print what changed when that is certain
     Checkpoint(Store),
@@ -87,12 +92,18 @@ struct Run {
     #[arg(long, default_value_t = 64)]
     names: usize,
 
+    /// How many changes are recorded in a period before it is recorded as "everything"
+    ///
+    /// Each takes some 300 bytes of memory until its period is consumed, 1 kB with the longest of names.
+    #[arg(long, default_value_t = Options::CHANGES)]
+    changes: usize,
+
     /// You know that nothing has changed while no journal was running, nor while it was mounted
     /// without one
     #[arg(long)]
     no_gap: bool,
 
-    /// Rewrite the log when it is longer than this, in bytes
+    /// Rewrite the log when it is longer than this, in bytes, and three times as long as it need be
     #[arg(long, default_value_t = 1 << 20)]
     log_length: u64,
 
@@ -170,6 +181,7 @@ fn record(run: Run) -> Result {
             Straddlers::Barrier
         },
         names: run.names,
+        changes: run.changes,
         no_gap: run.no_gap,
         log_length: run.log_length,
         unsafe_answer_first: run.unsafe_answer_first,

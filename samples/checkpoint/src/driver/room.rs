@@ -40,8 +40,9 @@ use vfs_filter::Errno;
 pub(crate) const KEPT: u64 = 64 * 1024;
 /// And for what cannot be denied.
 pub(crate) const LAST: u64 = 8 * 1024;
-/// So many times as long as it need be is what the log becomes, unless the user allows more.
-pub(crate) const LONGEST: u64 = 2;
+/// So many times as long as it need be is what the log becomes, unless the user allows more. Records
+/// that are written one by one make it twice as long, and are no reason to write it anew.
+pub(crate) const LONGEST: u64 = 3;
 /// When room is short, the log is written anew if it is longer than need be by one part of so many,
 /// and by so many bytes.
 const GOOD_PART: u64 = 8;

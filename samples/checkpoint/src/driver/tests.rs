@@ -4,6 +4,7 @@
 
 use super::room::KEPT;
 use super::room::LAST;
+use super::room::LONGEST;
 use super::Driver;
 use super::Store;
 use crate::filter::Filter;
@@ -61,14 +62,6 @@ impl World {
             Some(at) if at + 1 == self.calls => Err(refused()),
             _ => Ok(()),
         }
-    }
-
-    /// The shortest log that says what this one does.
-    fn image_entries(&self) -> Vec<Entry> {
-        let mut image = Image::default();
-        let logged = self.log.iter().cloned();
-        logged.for_each(|entry| image.apply(entry));
-        image.entries().collect()
     }
 
     fn answer(&mut self, cookie: u64) -> Option<Answer> {
@@ -506,7 +499,6 @@ fn mappings_that_come_and_go_leave_the_log_short() {
         }
         assert!(driven.is_recorded(1));
         // Those that last are needed, and are not written anew each time.
-        let needed = |driven: &Driven| Log::size_of(&driven.world.borrow().image_entries());
         for cookie in 3000..4000 {
             driven.ask(mapping(cookie, cookie));
         }
@@ -516,7 +508,7 @@ fn mappings_that_come_and_go_leave_the_log_short() {
             driven.send(1, Observed::Post(mapping(cookie, cookie)));
             let _ = driven.driver.turn();
             let length = driven.world.borrow().length;
-            let limit = 2000.max(3 * needed(&driven));
+            let limit = 2000.max(LONGEST * driven.driver.image().size());
             assert!(length <= limit, "{length} bytes, not {limit}");
         }
         assert_eq!(driven.driver.image().mapped().count(), 0);
