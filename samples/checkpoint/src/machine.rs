@@ -255,6 +255,8 @@ impl Machine {
         let Some(wider) = changes.iter().find_map(Change::wider) else {
             return true;
         };
+        // No name is counted where everything is recorded. The directory is recorded all the same if
+        // its answer comes to be one of the next period.
         let (first, last) = self.periods_of_event(group);
         if !self.is_everything(first) || !self.is_everything(last) {
             let names = self.names.entry(object.clone()).or_default();
