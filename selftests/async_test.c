@@ -660,6 +660,142 @@ TEST_F(async, group_closed)
 	expect_blocks(_metadata, "file", "baaa");
 }
 
+/* ------------------------ the context is destroyed ---------------------- */
+
+/* Shared by the test and two processes. */
+struct contested {
+	int open_flags;
+	int nr;		/* requests to submit, of a block each */
+	bool reap;	/* and to wait for the first of them */
+	pid_t destroyer;
+	int go;		/* set by the test: destroy the context */
+	aio_context_t ctx;
+};
+
+static int destroy_fn(void *arg)
+{
+	struct contested *c = arg;
+
+	while (!__atomic_load_n(&c->go, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	return syscall(__NR_io_destroy, c->ctx) ? 1 : 0;
+}
+
+/*
+ * Submits, and has the context destroyed by another process with this memory,
+ * so that each can be killed without the other. That one is a child of the test.
+ * Returns how many were submitted, or what the first ended with.
+ */
+static long submit_contested(void *arg)
+{
+	struct contested *c = arg;
+	struct iocb cbs[2] = {}, *ptrs[2];
+	struct io_event event;
+	char *buf = make_buffer();
+	char *stack = make_buffer();
+	long ret;
+	int fd;
+
+	fd = open("file", O_WRONLY | c->open_flags);
+	if (fd < 0 || !buf || !stack || syscall(__NR_io_setup, 2, &c->ctx))
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		cbs[i].aio_lio_opcode = IOCB_CMD_PWRITE;
+		cbs[i].aio_fildes = fd;
+		cbs[i].aio_buf = (uintptr_t)buf;
+		cbs[i].aio_nbytes = BLOCK;
+		cbs[i].aio_offset = i * BLOCK;
+		ptrs[i] = &cbs[i];
+	}
+	c->destroyer = clone(destroy_fn, stack + MANY * BLOCK,
+			     CLONE_VM | CLONE_PARENT | SIGCHLD, c);
+	if (c->destroyer < 0)
+		return -1;
+
+	ret = syscall(__NR_io_submit, c->ctx, c->nr, ptrs);
+	if (ret != 1 || !c->reap)
+		return ret;
+	ret = syscall(__NR_io_getevents, c->ctx, 1, 1, &event, NULL);
+	return ret == 1 ? event.res : -1;
+}
+
+static struct contested *make_contested(struct __test_metadata *const _metadata,
+					int open_flags)
+{
+	struct contested *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, c);
+	c->open_flags = open_flags;
+	return c;
+}
+
+/* The context is about to be destroyed, and is not, for as long as it lasts. */
+static void expect_destroyer_waits(struct __test_metadata *const _metadata,
+				   struct contested *c, const struct job *job)
+{
+	__atomic_store_n(&c->go, 1, __ATOMIC_RELEASE);
+	expect_blocked(_metadata, job);
+	EXPECT_EQ(0, waitpid(c->destroyer, NULL, WNOHANG));
+}
+
+/* Whoever waits for an answer to another can be killed, and has done nothing. */
+TEST_F(async, destroyer_killed)
+{
+	struct contested *c;
+	struct event pre;
+	struct job *job;
+	int status;
+
+	if (engine != aio)
+		SKIP(return, "for io_destroy(2)");
+
+	self->io.write = true;
+	c = make_contested(_metadata, variant->open_flags);
+	c->nr = 1;
+	c->reap = true;
+	job = job_start(_metadata, submit_contested, c);
+	pre = expect_asked(_metadata, self->g, &self->io, job->pid);
+	expect_destroyer_waits(_metadata, c, job);
+
+	ASSERT_EQ(0, kill(c->destroyer, SIGKILL));
+	EXPECT_TRUE(EVENTUALLY(waitpid(c->destroyer, &status, WNOHANG) ==
+			       c->destroyer));
+	expect_blocked(_metadata, job);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(BLOCK, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, BLOCK);
+	expect_blocks(_metadata, "file", "baaa");
+}
+
+/* What was asked about is done, and no one is asked about what is left. */
+TEST_F(async, destroyed_meanwhile)
+{
+	struct contested *c;
+	struct event pre;
+	struct job *job;
+	int status = -1;
+
+	if (engine != aio)
+		SKIP(return, "for io_destroy(2)");
+
+	self->io.write = true;
+	c = make_contested(_metadata, variant->open_flags);
+	c->nr = 2;
+	job = job_start(_metadata, submit_contested, c);
+	pre = expect_asked(_metadata, self->g, &self->io, job->pid);
+	expect_destroyer_waits(_metadata, c, job);
+
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(1, job_join(_metadata, job));
+	EXPECT_TRUE(EVENTUALLY(waitpid(c->destroyer, &status, WNOHANG) ==
+			       c->destroyer));
+	EXPECT_EQ(0, status);
+	expect_post_of(_metadata, self->g, &pre, BLOCK);
+	expect_silence(_metadata, self->g);
+	expect_blocks(_metadata, "file", "baaa");
+}
+
 TEST_F(async, file_unlinked)
 {
 	struct event pre;

@@ -302,6 +302,62 @@ TEST_F(exchange, kind_changes_all_the_time)
 	expect_end(_metadata, &post, &pre, -EBUSY, 0);
 }
 
+#ifndef F_SETDELEG
+#define F_SETDELEG	(1024 + 16)	/* F_LINUX_SPECIFIC_BASE ... */
+#endif
+
+/* As struct delegation of linux/fcntl.h, which fcntl.h is in the way of. */
+struct deleg {
+	__u32 flags;
+	__u16 type;
+	__u16 pad;
+};
+
+static int set_deleg(int fd, __u16 type)
+{
+	struct deleg deleg = { .type = type };
+
+	return fcntl(fd, F_SETDELEG, &deleg);
+}
+
+/*
+ * Who holds delegations of the directory, and returns them each time, has others
+ * asked again, but about the same object: so it is told each time.
+ */
+TEST_F(exchange, delegated)
+{
+	const struct fid fid = fid_of(_metadata, "dir");
+	const int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct event pre, post;
+	struct job *job;
+
+	ASSERT_LE(0, fd);
+	signal(SIGIO, SIG_IGN);
+	if (set_deleg(fd, F_RDLCK))
+		SKIP(return, "no delegations of directories");
+	mark_all(_metadata, self->g);
+	job = job_start(_metadata, do_rmdir, NULL);
+	for (int i = 0; i < 4; i++) {
+		pre = event_next(_metadata, self->g);
+		expect_question(_metadata, &pre, &rows[1], &fid);
+		allow(_metadata, self->g, &pre);
+		post = event_next(_metadata, self->g);
+		expect_end(_metadata, &post, &pre, -EAGAIN, 0);
+		ASSERT_EQ(0, set_deleg(fd, F_UNLCK));
+		if (i < 3) {
+			ASSERT_TRUE(EVENTUALLY(group_readable(self->g, 0)));
+			ASSERT_EQ(0, set_deleg(fd, F_RDLCK));
+		}
+	}
+	pre = event_next(_metadata, self->g);
+	expect_question(_metadata, &pre, &rows[1], &fid);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	post = event_next(_metadata, self->g);
+	expect_end(_metadata, &post, &pre, 0, rows[1].flags);
+	close(fd);
+}
+
 /* What is removed by someone else in between is not there to be asked about. */
 TEST_F(exchange, gone)
 {

@@ -10,8 +10,7 @@
 #include "exec.h"
 #include "fs.h"
 #include "group.h"
-
-#define PAGE		4096
+#include "pages.h"
 
 FIXTURE(held)
 {

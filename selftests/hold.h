@@ -9,6 +9,7 @@
  *	end	an operation has ended and is not yet reported
  *	free	a mark was taken from its group, and is not yet freed
  *	ignore	an answer is about to have something ignored
+ *	fdinfo	marks were listed, and their inodes are still referenced
  */
 
 #ifndef __HOLD_H
@@ -65,6 +66,7 @@ static inline void release_all(void)
 	write_file(HOLD_DIR "/end", 0, "0");
 	write_file(HOLD_DIR "/free", 0, "0");
 	write_file(HOLD_DIR "/ignore", 0, "0");
+	write_file(HOLD_DIR "/fdinfo", 0, "0");
 }
 
 static inline bool holds_available(struct __test_metadata *const _metadata)

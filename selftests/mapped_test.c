@@ -1333,14 +1333,202 @@ TEST_F(executed, executed_while_filled)
 	expect_not_busy(_metadata, "true");
 }
 
+/*
+ * Whoever executes it can keep the kernel from asking, for ever. It can be filled
+ * all the same, for others and then for them, and no one else gets in.
+ */
+TEST_F(executed, filled_while_withheld)
+{
+	struct job *job, *job2;
+	struct event pre, pre2;
+	int fd;
+
+	REQUIRE_WITHHOLDING();
+	put_file(_metadata, "true", "");
+	job = withheld_start(_metadata, "true", 0);
+	expect_silence(_metadata, self->g);
+	expect_busy(_metadata, "true");
+	job2 = job_start(_metadata, do_exec, "true");
+	pre2 = expect_execution(_metadata, self->g, "true", job2->pid);
+	fd = open("true", O_WRONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	expect_busy(_metadata, "true");
+	fill_program(_metadata, "/bin/true", fd);
+	close(fd);
+	allow(_metadata, self->g, &pre2);
+	job_executed(_metadata, job2);
+	expect_post_of(_metadata, self->g, &pre2, 0);
+
+	expect_busy(_metadata, "true");
+	go_on(1);
+	pre = expect_execution(_metadata, self->g, "true", job->pid);
+	expect_busy(_metadata, "true");
+	allow(_metadata, self->g, &pre);
+	job_executed(_metadata, job);
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_not_busy(_metadata, "true");
+}
+
+/* It is still being filled when it is asked about, and when that is answered. */
+TEST_F(executed, written_to_while_withheld)
+{
+	struct event pre;
+	struct job *job;
+	int fd;
+
+	REQUIRE_WITHHOLDING();
+	put_file(_metadata, "true", "");
+	job = withheld_start(_metadata, "true", 0);
+	fd = open("true", O_WRONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	go_on(1);
+	pre = expect_execution(_metadata, self->g, "true", job->pid);
+	expect_busy(_metadata, "true");
+	fill_program(_metadata, "/bin/true", fd);
+	allow(_metadata, self->g, &pre);
+	job_executed(_metadata, job);
+	expect_post_of(_metadata, self->g, &pre, 0);
+	close(fd);
+	expect_not_busy(_metadata, "true");
+}
+
+/* No one is asked about a mere check, which can be kept from its end, too. */
+TEST_F(executed, filled_while_checked)
+{
+	struct job *job;
+	int fd;
+
+	REQUIRE_WITHHOLDING();
+	job = withheld_start(_metadata, "true", AT_EXECVE_CHECK);
+	fd = open("true", O_WRONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	expect_busy(_metadata, "true");
+	go_on(1);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	close(fd);
+	expect_not_busy(_metadata, "true");
+}
+
+TEST_F(executed, killed_while_withheld)
+{
+	struct job *job;
+
+	REQUIRE_WITHHOLDING();
+	job = withheld_start(_metadata, "true", 0);
+	expect_busy(_metadata, "true");
+	job_kill(_metadata, job, SIGKILL);
+	expect_not_busy(_metadata, "true");
+}
+
+/* Who watches the file system after it was opened can fill it when asked. */
+TEST_F(executed, watched_while_withheld)
+{
+	static char path[] = WORK_DIR "/true";
+	struct event pre;
+	struct job *job;
+
+	REQUIRE_WITHHOLDING();
+	copy_program(_metadata, "/bin/true", path);
+	job = withheld_start(_metadata, path, 0);
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_ACCESS, path);
+	EXPECT_EQ(-ETXTBSY, write_file(path, O_TRUNC, ""));
+	go_on(1);
+	pre = expect_execution(_metadata, self->g, path, job->pid);
+	put_file(_metadata, path, "neither a program nor a script");
+	expect_busy(_metadata, path);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(-ENOEXEC, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, -ENOEXEC);
+	expect_not_busy(_metadata, path);
+}
+
+/* And if no one does any more, it is busy for all, and no one is asked. */
+TEST_F(executed, not_watched_while_withheld)
+{
+	struct job *job;
+
+	REQUIRE_WITHHOLDING();
+	job = withheld_start(_metadata, "true", 0);
+	mark(_metadata, self->g, FAN_MARK_FLUSH, 0, "true");
+	EXPECT_EQ(-ETXTBSY, write_file("true", O_TRUNC, ""));
+	expect_busy(_metadata, "true");
+	go_on(1);
+	job_executed(_metadata, job);
+	expect_not_busy(_metadata, "true");
+}
+
 /* Who had it open for writing before is not the later one. No one is asked. */
-TEST_F(executed, written_to_before)
+/* The program is opened to be filled, and is still open when it is executed. */
+static void fill_and_go_on(struct __test_metadata *const _metadata,
+			   struct group *g, struct job *job,
+			   const struct event *pre)
 {
 	const int fd = open("true", O_WRONLY | O_CLOEXEC);
 
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(-ETXTBSY, run(_metadata, do_exec, "true"));
+	allow(_metadata, g, pre);
+	job_executed(_metadata, job);
+	expect_post_of(_metadata, g, pre, 0);
 	close(fd);
+}
+
+static long do_check(void *arg)
+{
+	return syscall(SYS_execveat, AT_FDCWD, arg, NULL, NULL,
+		       AT_EXECVE_CHECK);
+}
+
+TEST_F(executed, written_to_before)
+{
+	/* They do not have it open themselves. */
+	struct job *job = job_prepare(_metadata, do_exec, "true");
+	struct job *job2 = job_prepare(_metadata, do_exec, "true");
+	const int fd = open("true", O_WRONLY | O_CLOEXEC);
+	struct event pre;
+
+	ASSERT_LE(0, fd);
+	job_go(_metadata, job);
+	pre = expect_execution(_metadata, self->g, "true", job->pid);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(-ETXTBSY, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, -ETXTBSY);
+
+	/* Who opens it again, after that, is who fills it. */
+	job_go(_metadata, job2);
+	pre = expect_execution(_metadata, self->g, "true", job2->pid);
+	close(fd);
+	fill_and_go_on(_metadata, self->g, job2, &pre);
+}
+
+/* Who only checks is not asked about, and is told at once. */
+TEST_F(executed, checked_and_written_to_before)
+{
+	const int fd = open("true", O_WRONLY | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-ETXTBSY, run(_metadata, do_check, "true"));
+	close(fd);
+	EXPECT_EQ(0, run(_metadata, do_check, "true"));
+}
+
+/* The one for whom it was filled is gone: the next has to wait, and can run. */
+TEST_F(executed, filled_for_who_was_killed)
+{
+	struct job *job = job_start(_metadata, do_exec, "true");
+	struct event pre = expect_execution(_metadata, self->g, "true",
+					    job->pid);
+	struct job *job2 = job_prepare(_metadata, do_exec, "true");
+	const int fd = open("true", O_WRONLY | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	job_kill(_metadata, job, SIGKILL);
+	expect_post_of(_metadata, self->g, &pre, -EINTR);
+	job_go(_metadata, job2);
+	pre = expect_execution(_metadata, self->g, "true", job2->pid);
+	close(fd);
+	allow(_metadata, self->g, &pre);
+	job_executed(_metadata, job2);
+	expect_post_of(_metadata, self->g, &pre, 0);
 }
 
 struct filler {

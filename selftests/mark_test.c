@@ -6,6 +6,7 @@
 
 #include "fs.h"
 #include "group.h"
+#include "hold.h"
 #include "marks.h"
 
 #define IGNORE FAN_MARK_IGNORE_SURV
@@ -334,6 +335,108 @@ TEST_F(mark, max_user_marks)
 
 	restore_marks_limit();
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+}
+
+/* ------------------------- inodes that are listed ------------------------ */
+
+FIXTURE(listed)
+{
+	struct group *g;
+};
+
+/* A file system that does not keep inodes which no one uses. */
+FIXTURE_SETUP(listed)
+{
+	REQUIRE_CLASS();
+	if (!fs_setup(_metadata, "overlay", FS_SIZE))
+		SKIP(return, "no overlay");
+	put_file(_metadata, "file", "");
+	self->g = group_open(_metadata, 0);
+}
+
+FIXTURE_TEARDOWN(listed)
+{
+	test_end(_metadata);
+}
+
+static void mark_for_now(struct __test_metadata *const _metadata,
+			 struct group *g, const char *path)
+{
+	mark(_metadata, g, FAN_MARK_ADD | IGNORE | FAN_MARK_EVICTABLE,
+	     FAN_MODIFY, path);
+	expect_mark(_metadata, g, "ino", 0, FAN_BOTH(FAN_MODIFY));
+}
+
+static long list_marks(void *arg)
+{
+	const struct group *g = arg;
+	char path[64], buf[8192];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", g->fd);
+	len = read_file(path, buf, sizeof(buf));
+	if (len < 0) {
+		errno = -len;
+		return -1;
+	}
+	return !!strstr(buf, "\nfanotify ino:");
+}
+
+/* Who lists the marks of a group, and has not let go of their inodes yet. */
+static struct job *hold_lister(struct __test_metadata *const _metadata,
+			       struct group *g)
+{
+	struct job *job = __job_prepare(_metadata, list_marks, g, true);
+
+	hold(_metadata, "fdinfo", job->pid);
+	job_go(_metadata, job);
+	wait_held(_metadata, "fdinfo");
+	return job;
+}
+
+/* The last one who uses an inode, which ends the mark that is listed. */
+TEST_F(listed, evicted)
+{
+	struct job *job;
+
+	REQUIRE_HOLDS();
+	mark_for_now(_metadata, self->g, "file");
+	job = hold_lister(_metadata, self->g);
+
+	/* A name that was used lately is spared the first time. */
+	for (int i = 0; i < 3; i++)
+		evict_inodes(_metadata);
+	expect_mark(_metadata, self->g, "ino", 0, FAN_BOTH(FAN_MODIFY));
+	release(_metadata, "fdinfo");
+	EXPECT_EQ(1, job_join(_metadata, job));
+	expect_mark(_metadata, self->g, "ino", 0, 0);
+}
+
+static const char *const listed_dir = WORK_DIR "/other";
+
+static long unmount_listed(void *arg __maybe_unused)
+{
+	return umount(listed_dir);
+}
+
+/* What is unmounted has no inodes in use, whoever lists them. */
+TEST_F(listed, unmounted)
+{
+	struct job *job, *unmounter;
+
+	REQUIRE_HOLDS();
+	ASSERT_EQ(0, mkdir(listed_dir, 0755));
+	tmpfs_mount(_metadata, listed_dir, FS_SIZE);
+	put_file(_metadata, WORK_DIR "/other/file", "");
+	mark_for_now(_metadata, self->g, WORK_DIR "/other/file");
+	job = hold_lister(_metadata, self->g);
+
+	unmounter = job_start(_metadata, unmount_listed, NULL);
+	expect_blocked(_metadata, unmounter);
+	release(_metadata, "fdinfo");
+	EXPECT_EQ(1, job_join(_metadata, job));
+	EXPECT_EQ(0, job_join(_metadata, unmounter));
+	expect_mark(_metadata, self->g, "ino", 0, 0);
 }
 
 TEST_HARNESS_MAIN

@@ -185,4 +185,113 @@ TEST_F(owner, seen_by_others)
 	expect_silence(_metadata, self->g);
 }
 
+static void own_in_job(struct __test_metadata *const _metadata, struct group *g)
+{
+	struct job *job = __job_prepare(_metadata, own, g, true);
+
+	job_go(_metadata, job);
+	EXPECT_EQ(0, job_join(_metadata, job));
+}
+
+/* Another group, which is asked about what the test does. */
+static struct group *open_other(struct __test_metadata *const _metadata)
+{
+	struct group *other = group_open(_metadata, 0);
+
+	mark(_metadata, other, FAN_MARK_ADD, FAN_MODIFY, "file");
+	own_in_job(_metadata, other);
+	return other;
+}
+
+/* The owner is one no more while another group is asked about what it does. */
+TEST_F(owner, own_while_another_is_asked)
+{
+	struct group *other = open_other(_metadata);
+	struct event pre, pre_other;
+	struct writer writer;
+
+	thread_start(_metadata, &writer);
+	pre_other = expect_pre(_metadata, other, getpid());
+	own_in_job(_metadata, self->g);
+	allow(_metadata, other, &pre_other);
+	pre = expect_pre(_metadata, self->g, getpid());
+	allow(_metadata, self->g, &pre);
+	thread_join(_metadata, &writer);
+	expect_post(_metadata, self->g, &pre, 2);
+	expect_post(_metadata, other, &pre_other, 2);
+}
+
+#define MAP_SIZE 4096
+
+/* A thread of the test that maps a file, while the test serves a group. */
+struct mapper {
+	pthread_t thread;
+	int fd;
+	void *map;
+};
+
+static void *map_in_thread(void *arg)
+{
+	struct mapper *mapper = arg;
+
+	mapper->map = mmap(NULL, MAP_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			   mapper->fd, 0);
+	return NULL;
+}
+
+static void map_start(struct __test_metadata *const _metadata,
+		      struct mapper *mapper)
+{
+	ASSERT_EQ(0, pthread_create(&mapper->thread, NULL, map_in_thread,
+				    mapper));
+}
+
+static void map_join(struct __test_metadata *const _metadata,
+		     struct mapper *mapper)
+{
+	ASSERT_EQ(0, pthread_join(mapper->thread, NULL));
+	ASSERT_NE(MAP_FAILED, mapper->map);
+	ASSERT_EQ(0, munmap(mapper->map, MAP_SIZE));
+}
+
+static struct event allow_mapping(struct __test_metadata *const _metadata,
+				  struct group *g, struct mapper *mapper)
+{
+	struct event pre;
+
+	map_start(_metadata, mapper);
+	pre = expect_pre_of(_metadata, g, FAN_MODIFY, FAN_OP_MAPPED, getpid());
+	allow(_metadata, g, &pre);
+	map_join(_metadata, mapper);
+	return pre;
+}
+
+/*
+ * What was asked about a file that is mapped is not all there is to be asked: its
+ * former owner is seen by the group that did not know of it.
+ */
+TEST_F(owner, own_while_mapped)
+{
+	struct group *other = open_other(_metadata);
+	struct mapper mapper = { .map = MAP_FAILED };
+	struct event pre, pre_other;
+
+	known_op_flags = FAN_OP_MAPPED;
+	mapper.fd = open("file", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, mapper.fd);
+	pre_other = allow_mapping(_metadata, other, &mapper);
+	expect_silence(_metadata, self->g);
+
+	own_in_job(_metadata, self->g);
+	pre = allow_mapping(_metadata, self->g, &mapper);
+	expect_silence(_metadata, other);
+
+	/* Now all know of it. */
+	map_start(_metadata, &mapper);
+	map_join(_metadata, &mapper);
+	ASSERT_EQ(0, close(mapper.fd));
+	expect_post_of(_metadata, self->g, &pre, 0);
+	expect_post_of(_metadata, other, &pre_other, 0);
+}
+
 TEST_HARNESS_MAIN

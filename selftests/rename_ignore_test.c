@@ -95,16 +95,23 @@ static void expect_ignored(struct __test_metadata *const _metadata,
 	expect_silence(_metadata, g);
 }
 
-/* From A to B from now on, for all that the group asks for. */
-static void ignore_there(struct __test_metadata *const _metadata,
-			 struct group *g, __u64 mask)
+/* In this direction from now on, for all that the group asks for. */
+static void ignore_move(struct __test_metadata *const _metadata,
+			struct group *g, __u64 mask, const char *from,
+			const char *to)
 {
-	struct job *job = rename_start(_metadata, "A/1", "B/1");
+	struct job *job = rename_start(_metadata, from, to);
 	const struct event pre = expect_pre_of(_metadata, g, mask, 0, job->pid);
 
 	answer(_metadata, g, &pre, ALLOW_IGNORE);
 	EXPECT_EQ(0, job_join(_metadata, job));
 	expect_silence(_metadata, g);
+}
+
+static void ignore_there(struct __test_metadata *const _metadata,
+			 struct group *g, __u64 mask)
+{
+	ignore_move(_metadata, g, mask, "A/1", "B/1");
 }
 
 /* There and back is not the same. */
@@ -119,23 +126,92 @@ TEST_F(rename, back)
 	expect_ignored(_metadata, self->g, "A/4", "B/4");
 }
 
-/* An exchange is one from the first directory to the second, as others are. */
+/* Of an exchange, each directory is moved from and to: it takes both to ignore it. */
 TEST_F(rename, exchanged)
+{
+	put_file(_metadata, "B/1", "");
+	rename_flags = RENAME_EXCHANGE;
+	ignore_there(_metadata, self->g, variant->mask);
+	expect_ignored(_metadata, self->g, "A/1", "B/1");
+	expect_ignored(_metadata, self->g, "A/2", "B/3");
+	expect_ignored(_metadata, self->g, "B/4", "A/2");
+
+	/* And what is ignored is any rename between them. */
+	rename_flags = 0;
+	expect_ignored(_metadata, self->g, "A/2", "B/2");
+	expect_ignored(_metadata, self->g, "B/3", "A/3");
+}
+
+/* What is ignored in one direction is no more than half of it. */
+TEST_F(rename, exchanged_after_one_direction)
 {
 	const __u64 mask = variant->mask;
 
-	put_file(_metadata, "B/1", "");
-	rename_flags = RENAME_EXCHANGE;
 	ignore_there(_metadata, self->g, mask);
-	expect_ignored(_metadata, self->g, "A/1", "B/1");
-	expect_ignored(_metadata, self->g, "A/2", "B/3");
-	expect_seen(_metadata, self->g, mask, "B/1", "A/1");
-	expect_seen(_metadata, self->g, mask, "B/4", "A/2");
+	rename_flags = RENAME_EXCHANGE;
+	expect_seen(_metadata, self->g, mask, "A/2", "B/3");
+	expect_seen(_metadata, self->g, mask, "B/3", "A/2");
 
-	/* And what is ignored is any rename from there to there. */
+	/* As a rename back is then ignored, too, nothing is left of it. */
 	rename_flags = 0;
-	expect_ignored(_metadata, self->g, "A/2", "B/2");
-	expect_seen(_metadata, self->g, mask, "B/3", "A/3");
+	ignore_move(_metadata, self->g, mask, "B/1", "A/1");
+	rename_flags = RENAME_EXCHANGE;
+	expect_ignored(_metadata, self->g, "A/2", "B/3");
+}
+
+/* The marks of one directory are enough to be asked, and to ignore it. */
+TEST_F(rename, exchanged_with_one_marked)
+{
+	const __u64 mask = variant->mask;
+	struct group *g = group_open(_metadata, 0);
+
+	group_close(self->g);
+	rename_flags = RENAME_EXCHANGE;
+	mark(_metadata, g, FAN_MARK_ADD, mask, "A");
+	expect_seen(_metadata, g, mask, "A/1", "B/3");
+	expect_seen(_metadata, g, mask, "B/3", "A/1");
+	mark(_metadata, g, FAN_MARK_ADD | IGNORE, mask, "A");
+	expect_ignored(_metadata, g, "A/1", "B/3");
+	expect_ignored(_metadata, g, "B/3", "A/1");
+}
+
+/* Who does not ask about directories is asked if one of the two is something else. */
+TEST_F(rename, exchanged_with_directory)
+{
+	ASSERT_EQ(0, mkdir("A/d", 0755));
+	ASSERT_EQ(0, mkdir("B/d", 0755));
+	rename_flags = RENAME_EXCHANGE;
+	expect_ignored(_metadata, self->g, "A/d", "B/d");
+	expect_seen(_metadata, self->g, variant->mask, "A/d", "B/3");
+	expect_seen(_metadata, self->g, variant->mask, "A/d", "B/3");
+}
+
+/*
+ * And who ignores other objects only is asked if one of the two is a directory.
+ * Of an answer to that it is the same.
+ */
+TEST_F(rename, exchanged_with_directory_ignored)
+{
+	const __u64 mask = variant->mask;
+	struct event pre;
+	struct job *job;
+
+	ASSERT_EQ(0, mkdir("A/d", 0755));
+	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
+	     FAN_ONDIR, ".");
+	ignore_there(_metadata, self->g, mask);
+	ignore_move(_metadata, self->g, mask, "B/1", "A/1");
+	rename_flags = RENAME_EXCHANGE;
+	expect_ignored(_metadata, self->g, "A/2", "B/3");
+	expect_seen(_metadata, self->g, mask, "A/d", "B/3");
+	expect_seen(_metadata, self->g, mask, "A/d", "B/3");
+
+	job = rename_start(_metadata, "A/d", "B/3");
+	pre = expect_pre_of(_metadata, self->g, mask, 0, job->pid);
+	answer(_metadata, self->g, &pre, ALLOW_IGNORE);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_silence(_metadata, self->g);
+	expect_seen(_metadata, self->g, mask, "A/d", "B/3");
 }
 
 /* What is moved within A leaves it, and comes to it, which is not ignored. */

@@ -427,6 +427,110 @@ TEST_F(uring, parked)
 	close(fifo);
 }
 
+/*
+ * A read beyond the end of the file, of which one block is there: that much is
+ * done at once, in the hole that the file is. The only worker opens a FIFO, and
+ * what is left waits for it. By then there is nothing to read to, from the page
+ * of this number on.
+ */
+#define PARTS	3
+
+static long park_rest(void *arg)
+{
+	const int *bad = arg;
+	unsigned int workers[2] = { 1, 1 };
+	struct io_uring_sqe *sqe;
+	struct ring r;
+	__u64 which;
+	char *buf;
+	long res;
+	int fd;
+
+	buf = mmap(NULL, PARTS * BLOCK, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	fd = open("hole", O_RDONLY | O_DIRECT);
+	if (buf == MAP_FAILED || fd < 0 || ring_open(&r, 0) ||
+	    syscall(__NR_io_uring_register, r.fd,
+		    IORING_REGISTER_IOWQ_MAX_WORKERS, workers, 2))
+		return -1;
+
+	sqe = ring_sqe(&r, IORING_OP_OPENAT, AT_FDCWD, 1);
+	sqe->addr = (uintptr_t)"fifo";
+	sqe->open_flags = O_RDONLY;
+	sqe->flags |= IOSQE_ASYNC;
+	if (ring_submit(&r))
+		return -1;
+	usleep(SETTLE_MS * 1000);
+	ring_rw(&r, IORING_OP_READ, fd, buf, PARTS * BLOCK, 0, 2);
+	if (ring_submit(&r) ||
+	    mprotect(buf + *bad * BLOCK, (PARTS - *bad) * BLOCK, PROT_NONE))
+		return -1;
+	set(&control->ready);
+	do {
+		res = ring_wait(&r, &which);
+	} while (which != 2);
+	errno = -res;
+	return res;
+}
+
+/*
+ * What is left of a request fails, with the page of number @bad of its buffer.
+ * The request returns what was done, and that is no part of this operation.
+ */
+static void expect_rest_fails(struct __test_metadata *const _metadata,
+			      struct group *g, int bad, off_t data)
+{
+	struct event pre;
+	struct job *job;
+	int fd, fifo;
+
+	ASSERT_EQ(0, mkfifo("fifo", 0600));
+	fd = open("hole", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ftruncate(fd, BLOCK));
+	mark(_metadata, g, FAN_MARK_ADD, FAN_ACCESS, "hole");
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV, FAN_ACCESS,
+	     "hole");
+	job = job_start(_metadata, park_rest, &bad);
+	wait_for(&control->ready);
+	expect_blocked(_metadata, job);
+
+	/* Now there is something to be read, of which @data bytes are on disk. */
+	if (data) {
+		ASSERT_EQ(data, pwrite(fd, buffer, data, BLOCK));
+		ASSERT_EQ(0, fsync(fd));
+	}
+	ASSERT_EQ(0, ftruncate(fd, PARTS * BLOCK));
+	close(fd);
+	mark(_metadata, g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV |
+	     FAN_MARK_SYNC, FAN_ACCESS, "hole");
+	fifo = open("fifo", O_WRONLY);
+	ASSERT_LE(0, fifo);
+	pre = expect_pre_of(_metadata, g, FAN_ACCESS, FAN_OP_ASYNC, job->pid);
+	EXPECT_EQ((__u64)BLOCK, pre.offset);
+	EXPECT_EQ((PARTS - 1ULL) * BLOCK, pre.count);
+	allow(_metadata, g, &pre);
+	EXPECT_EQ(BLOCK, job_join(_metadata, job));
+	expect_post_of(_metadata, g, &pre, -EFAULT);
+	close(fifo);
+}
+
+/* The worker that issues it finds that out: there is no I/O for a hole. */
+TEST_F(uring, rest_fails_at_once)
+{
+	expect_rest_fails(_metadata, self->g, 1, 0);
+}
+
+/*
+ * It is found out when a part is on its way from the disk, and the request ends
+ * where that does. (Or with the issue, if the disk was faster: the same has to
+ * be reported.)
+ */
+TEST_F(uring, rest_fails_later)
+{
+	expect_rest_fails(_metadata, self->g, 2, BLOCK);
+}
+
 /* -------------------------------- failed -------------------------------- */
 
 struct failing {

@@ -31,6 +31,7 @@ use crate::queue::Room;
 use crate::queue::Taken;
 use crate::records::AtomicRecords;
 use crate::records::Records;
+use crate::sys::class;
 use crate::sys::class::Class;
 use crate::sys::class::ClassGroup;
 use crate::sys::memcg;
@@ -149,11 +150,16 @@ impl<A: Default> Group<A> {
     pub(crate) fn own(&self) {
         let mut owner = self.owner.lock();
         let old = core::mem::replace(&mut *owner, Pid::current_process());
+        let changed = *owner != old;
 
         self.owner_id.set(owner.id());
         drop(owner);
         // Not under the lock, as it may be the last reference.
         drop(old);
+        if changed {
+            // What the former owner does is to be seen, even where it has been looked for groups.
+            class::interest_grew();
+        }
     }
 
     /// The owner, to be compared with.

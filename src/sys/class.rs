@@ -2,8 +2,20 @@
 
 //! A class of fanotify groups, as a safe trait.
 //!
-//! The callbacks from C only translate; what the class does is in the trait's functions. All of
-//! them are called without a spinlock held and may sleep.
+//! The callbacks from C only translate; what the class does is in the trait's functions. Each is
+//! called in a task and may sleep, but for [`Class::watchdog`], which is called under a spinlock.
+//! What else their callers can have locked:
+//!
+//! - [`Class::pre`] and [`Class::post`] are called in a read section of `fsnotify_mark_srcu`, where
+//!   no one may wait for user space. At PRE there is no lock but `cred_guard_mutex`, with which an
+//!   interpreter is asked about; if the operation must not wait, or is a probe, there can be any
+//!   mutex or semaphore. So there can at POST, and when [`Class::end`] is called, which is not in
+//!   the read section.
+//! - [`Class::wait`] is called outside of it, too, with `cred_guard_mutex` at most.
+//! - [`Class::begin_barrier`] is called with the mutex of the group; [`Class::end_barrier`] by a
+//!   work item, with no lock.
+//! - [`Class::gone`] is called with no lock of fsnotify, but maybe with `s_umount`.
+//! - All else is called for a system call or the last close of a file, with no lock of fsnotify.
 //!
 //! C header: [`include/linux/fanotify.h`](srctree/include/linux/fanotify.h)
 
@@ -64,7 +76,8 @@ pub(crate) trait Class: Sized + 'static {
     fn post(group: &ClassGroup<Self>, op: &mut Op<Self::Asked>, event: &ClassEvent);
 
     /// Complains of an event that was read at the last call, `timeout` seconds ago, and has no
-    /// answer. Must not sleep.
+    /// answer. Called by a work item under the spinlock of the list of all groups that are asked:
+    /// must not sleep.
     fn watchdog(group: ArcBorrow<'_, Self::Group>, timeout: c_int);
 
     /// `FAN_MARK_BARRIER` for a super block, of which a number is given. Returns the number of the
@@ -112,6 +125,13 @@ pub(crate) trait Class: Sized + 'static {
 pub(crate) fn attach<C: Class>(op: &mut Op<C::Asked>, asked: KBox<C::Asked>) -> &mut C::Asked {
     // SAFETY: A promoted constant is static, and it is the one of the class.
     unsafe { op.attach(&Vtable::<C>::OP_OPS, asked) }
+}
+
+/// A group may want to know more of operations than before, for a reason other than its marks. To
+/// be called after the change.
+pub(crate) fn interest_grew() {
+    // SAFETY: It has no requirements.
+    unsafe { bindings::fsnotify_op_interest_grew() };
 }
 
 /// A group as the C side knows it, with its marks.
@@ -432,10 +452,11 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
-    /// `group` must be a new group of class `C`.
+    /// `group` must be a new group of class `C` that no one else knows yet, and for which this was
+    /// not called before.
     unsafe extern "C" fn init(group: *mut bindings::fsnotify_group, flags: c_uint) -> c_int {
         from_result(|| {
-            // SAFETY: The C side passes a valid group that no one else knows yet.
+            // SAFETY: By the safety requirements.
             let max_events = unsafe { (*group).max_events };
             let private = C::init(flags, max_events)?.into_foreign();
 
@@ -447,7 +468,8 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
-    /// `group` must be a group of class `C` that `init` succeeded for, without references.
+    /// `group` must be a group of class `C` that `init` succeeded for, to which there is no
+    /// reference left, and which the caller passes to none of these functions any more.
     unsafe extern "C" fn free(group: *mut bindings::fsnotify_group) {
         // SAFETY: By the safety requirements this is what `init` has set, and no one borrows it.
         drop(unsafe { Arc::<C::Group>::from_foreign(bindings::fanotify_class_private(group)) });
@@ -455,7 +477,7 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
-    /// `mask` must point to the mask.
+    /// `mask` must point to a mask that no one else uses during the call.
     unsafe extern "C" fn mark(
         _group: *mut bindings::fsnotify_group,
         flags: c_uint,
@@ -470,16 +492,18 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
-    /// `group` must be a group of class `C` that has a mark, in a read section of
-    /// `fsnotify_mark_srcu`; `op` an operation of this task, `event` valid during the call.
+    /// `group` must be a group of class `C` that is referenced during the call, if only by a mark
+    /// that the caller found in a read section of `fsnotify_mark_srcu`. `op` must be valid, used by
+    /// no one else during the call, and have attached what this class attached, or nothing; `event`
+    /// and its pid must be valid during the call.
     unsafe extern "C" fn pre(
         group: *mut bindings::fsnotify_group,
         op: *mut bindings::fsnotify_op,
         event: *const bindings::fanotify_class_event,
     ) -> c_int {
         from_result(|| {
-            // SAFETY: The mark references the group until after the read section. Only this class
-            // attaches something to an operation, as there is only one class.
+            // SAFETY: By the safety requirements. A mark references its group until after the read
+            // section. What is attached is of this class, as there is only one.
             let asked = unsafe {
                 C::pre(
                     ClassGroup::from_raw(group),
@@ -494,7 +518,7 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
-    /// As for `pre`.
+    /// As for `pre`. This need not be the task that was asked: an operation can end in another.
     unsafe extern "C" fn post(
         group: *mut bindings::fsnotify_group,
         op: *mut bindings::fsnotify_op,
@@ -512,7 +536,8 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
-    /// `group` must be a group of class `C` that is referenced, `number` there to be written.
+    /// `group` must be a group of class `C` that is referenced during the call, and `number` must
+    /// be there to be written.
     unsafe extern "C" fn begin_barrier(
         group: *mut bindings::fsnotify_group,
         sb: *mut bindings::super_block,
@@ -532,7 +557,7 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
-    /// `group` must be a group of class `C` that is referenced.
+    /// `group` must be a group of class `C` that is referenced during the call.
     unsafe extern "C" fn end_barrier(group: *mut bindings::fsnotify_group, number: u64) {
         // SAFETY: By the safety requirements.
         C::end_barrier(unsafe { Self::borrow(group) }, number);
@@ -540,17 +565,19 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
-    /// `group` must be a group of class `C` that [`Vtable::init`] succeeded for, and that is not
-    /// freed during the call.
+    /// `group` must be a group of class `C` that [`Vtable::init`] succeeded for, and that is
+    /// referenced during the call, as it is while the caller has the lock of the watchdog's list
+    /// and finds it there.
     unsafe extern "C" fn watchdog(group: *mut bindings::fsnotify_group, timeout: c_int) {
-        // SAFETY: By the safety requirements: a group is taken off the list of the watchdog, under
-        // the lock that this is called with, before it is freed.
+        // SAFETY: By the safety requirements. They are met as the file of a group takes it off the
+        // list of the watchdog, under the lock that this is called with, and gives up its reference
+        // after that.
         C::watchdog(unsafe { Self::borrow(group) }, timeout);
     }
 
     /// # Safety
     ///
-    /// `group` must be a group of class `C` that is referenced, `gone` valid during the call.
+    /// `group` must be a group of class `C` that is referenced, and `gone` valid, during the call.
     unsafe extern "C" fn gone(
         group: *mut bindings::fsnotify_group,
         gone: *const bindings::fanotify_class_gone,
@@ -567,7 +594,8 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
-    /// `op` must be an operation of this task that this class has attached something to.
+    /// `op` must be valid, used by no one else during the call, and have attached what this class
+    /// attached.
     unsafe extern "C" fn wait(op: *mut bindings::fsnotify_op) -> c_int {
         from_result(|| {
             // SAFETY: By the safety requirements.
@@ -580,11 +608,12 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
-    /// As for `wait`, and nothing else may be called for `op` after it.
+    /// As for `wait`. The caller must forget what is attached, and not call `wait` or `end` again
+    /// until something is. This need not be the task that was asked.
     unsafe extern "C" fn end(op: *mut bindings::fsnotify_op) {
         // SAFETY: By the safety requirements.
         let op = unsafe { Op::<C::Asked>::from_raw(op) };
-        // SAFETY: Something is attached, and the C side forgets it after this call.
+        // SAFETY: By the safety requirements, something is attached, and forgotten after this call.
         let asked = unsafe { op.detach() };
 
         C::end(op, asked);

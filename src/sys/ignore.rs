@@ -19,7 +19,7 @@ const MAX: usize = 2;
 #[derive(Clone)]
 struct Target {
     inode: ARef<Inode>,
-    /// Events in their PRE and POST forms, and `FAN_ONDIR`.
+    /// Events in their PRE and POST forms, and `FAN_ONDIR` of the event.
     mask: u64,
 }
 
@@ -35,8 +35,10 @@ pub(crate) struct Targets {
 #[derive(Clone, Copy)]
 pub(crate) struct Ignored([u64; MAX]);
 
-/// A plain event in its PRE and POST forms.
-fn forms(events: u64) -> u64 {
+/// Those of plain events that a group was sent, as PRE events, in their PRE and POST forms.
+fn forms(events: u64, sent: u64) -> u64 {
+    let events = events & sent >> bindings::FSNOTIFY_PRE_SHIFT;
+
     events << bindings::FSNOTIFY_PRE_SHIFT | events << bindings::FSNOTIFY_POST_SHIFT
 }
 
@@ -48,14 +50,16 @@ impl Targets {
 
         Self {
             targets: op.seen_on().map(|(inode, events)| {
-                if forms(events) & event.mask() == 0 {
+                let mask = forms(events, event.mask());
+
+                if mask == 0 {
                     return None;
                 }
                 Some(Target {
                     // SAFETY: An inode that has events of the operation is referenced by it, and
                     // the group that is sent one of them has a mark on its super block.
                     inode: unsafe { Inode::get(inode) },
-                    mask: forms(events) | ondir,
+                    mask: mask | ondir,
                 })
             }),
             fsid,
@@ -120,10 +124,11 @@ impl Ignored {
         op.seen_on()
             .into_iter()
             .zip(self.0)
-            .filter(|((_, events), _)| forms(*events) & sent != 0)
-            .all(|((inode, events), id)| {
+            .map(|((inode, events), id)| (inode, forms(events, sent), id))
+            .filter(|(_, mask, _)| *mask != 0)
+            .all(|(inode, mask, id)| {
                 // SAFETY: It is referenced by the operation.
-                unsafe { group.ignores(inode, forms(events), id) }
+                unsafe { group.ignores(inode, mask, id) }
             })
     }
 }

@@ -188,7 +188,8 @@ impl<T> Op<T> {
     }
 
     /// The inodes that a group's marks are on which see the operation, each with the events that it
-    /// has there, in their plain form: the object, or the directory; or both of a rename.
+    /// has there, in their plain form: the object, or the directory; or both of a rename, from the
+    /// first to the second, or in both directions.
     pub(super) fn seen_on(&self) -> [(*mut bindings::inode, u64); 2] {
         // SAFETY: By the type invariant, the paths that the operation has are valid as long as it
         // lasts, and their dentries are positive.
@@ -201,6 +202,9 @@ impl<T> Op<T> {
             }
             let new_inode = bindings::d_inode((*op.new_path).dentry);
 
+            if op.flags & bindings::FSNOTIFY_OP_EXCHANGE != 0 {
+                return [(inode, op.event), (new_inode, op.event)];
+            }
             [
                 (inode, op.event & u64::from(bindings::FAN_MOVED_FROM)),
                 (new_inode, op.event & u64::from(bindings::FAN_MOVED_TO)),
