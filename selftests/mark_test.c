@@ -144,6 +144,19 @@ TEST_F(mark, evictable)
 			       "file", EINVAL);
 }
 
+/* Of older classes, one that lost its ignore mask to a change stays what it was. */
+TEST_F(mark, not_evictable_any_more)
+{
+	struct group *g = class_open(_metadata, FAN_CLASS_NOTIF);
+
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_IGNORED_MASK, FAN_ACCESS,
+	     "file");
+	put_file(_metadata, "file", "changed");
+	expect_refused(_metadata, g, FAN_MARK_ADD | FAN_MARK_EVICTABLE,
+		       FAN_ACCESS, "file", EEXIST);
+	group_close(g);
+}
+
 /* A mark does not keep what it is on, and goes with it. */
 TEST_F(mark, unlinked)
 {
