@@ -216,8 +216,8 @@ TEST_F(flags, flushed_pinned)
 
 	REQUIRE_HOLDS();
 	ASSERT_EQ(0, mkdir("E", 0755));
-	mark(_metadata, g, FAN_MARK_ADD, FAN_DELETE, "D");
-	mark(_metadata, g, FAN_MARK_ADD, FAN_DELETE, "E");
+	mark(_metadata, g, FAN_MARK_ADD | IGNORE, FAN_DELETE, "D");
+	mark(_metadata, g, FAN_MARK_ADD | IGNORE, FAN_DELETE, "E");
 	job = __job_prepare(_metadata, do_flush, g, true);
 	hold(_metadata, "free", job->pid);
 	job_go(_metadata, job);

@@ -68,11 +68,11 @@ static inline int count_marks(struct __test_metadata *const _metadata,
 	return n;
 }
 
-/* What the first mark of a @kind is like, as fanotify_mark() has it. */
+/* What all marks of a @kind have in common, as fanotify_mark() has it. */
 static inline unsigned int mark_flags(struct __test_metadata *const _metadata,
 				      const struct group *g, const char *kind)
 {
-	unsigned int flags = 0;
+	unsigned int flags, common = -1U;
 	char buf[8192], start[32];
 	const char *line;
 
@@ -80,10 +80,13 @@ static inline unsigned int mark_flags(struct __test_metadata *const _metadata,
 	snprintf(start, sizeof(start), "\nfanotify %s:", kind);
 	line = strstr(buf, start);
 	ASSERT_NE(NULL, line);
-	line = strstr(line, " mflags:");
-	ASSERT_NE(NULL, line);
-	ASSERT_EQ(1, sscanf(line, " mflags:%x", &flags));
-	return flags;
+	for (; line; line = strstr(line, start)) {
+		line = strstr(line, " mflags:");
+		ASSERT_NE(NULL, line);
+		ASSERT_EQ(1, sscanf(line, " mflags:%x", &flags));
+		common &= flags;
+	}
+	return common;
 }
 
 /* No mark of a @kind has masks other than these; 0 and 0: there is no mark. */
