@@ -916,6 +916,15 @@ static bool any_runs(struct job *const *writers)
 	return false;
 }
 
+/* Has each of them been allowed something? */
+static bool all_write(const __u64 *allowed)
+{
+	for (int i = 0; i < WRITERS; i++)
+		if (!allowed[i])
+			return false;
+	return true;
+}
+
 /* What was allowed before the call is reported before the event. */
 TEST_F(barrier, under_load)
 {
@@ -938,7 +947,7 @@ TEST_F(barrier, under_load)
 		int i = 0;
 
 		running = any_runs(writers);
-		if (!outstanding && n < BARRIERS) {
+		if (!outstanding && n < BARRIERS && all_write(allowed)) {
 			barrier(_metadata, g, ".");
 			memcpy(before, allowed, sizeof(before));
 			outstanding = true;
