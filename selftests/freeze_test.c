@@ -9,6 +9,7 @@
 #include "fs.h"
 #include "group.h"
 #include "hold.h"
+#include "ring.h"
 
 #define CGROUP_DIR WORK_DIR "/cgroup"
 
@@ -26,13 +27,22 @@ FIXTURE_VARIANT(task)
 	const char *thaw;
 	const char *state;	/* file that has a line when all is frozen */
 	const char *frozen;
+	bool on_its_way;	/* stops what goes back to user space, only */
 };
 
-/*
- * The freezer of cgroup2 is not here: it stops tasks on their way to user
- * space, and none that is killable where it sleeps. What is tested is what
- * suspend does.
- */
+FIXTURE_VARIANT_ADD(task, cgroup2)
+{
+	.type = "cgroup2",
+	.options = NULL,
+	.control = "cgroup.freeze",
+	.freeze = "1",
+	.thaw = "0",
+	.state = "cgroup.events",
+	.frozen = "frozen 1\n",
+	.on_its_way = true,
+};
+
+/* As suspend does. */
 FIXTURE_VARIANT_ADD(task, cgroup1)
 {
 	.type = "cgroup",
@@ -111,13 +121,35 @@ TEST_F(task, frozen_while_it_waits)
 	ASSERT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)))
 		TH_LOG("a task that waits for an answer is not freezable");
 
-	/* The answer is taken, and acted upon when it is thawed. */
+	/* The answer is taken, and acted upon when it is thawed, if not before. */
 	allow(_metadata, self->g, &pre);
+	if (variant->on_its_way)
+		expect_post(_metadata, self->g, &pre, 2);
 	expect_blocked(_metadata, job);
 	expect_silence(_metadata, self->g);
+	EXPECT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)));
 	ASSERT_EQ(0, write_file(control, 0, variant->thaw));
 	EXPECT_EQ(2, job_join(_metadata, job));
-	expect_post(_metadata, self->g, &pre, 2);
+	if (!variant->on_its_way)
+		expect_post(_metadata, self->g, &pre, 2);
+}
+
+/* It can be killed all the same. */
+TEST_F(task, killed_while_frozen)
+{
+	struct job *job = write_prepare(_metadata, "file", "ab");
+	struct event pre;
+
+	enter_cgroup(_metadata, job->pid);
+	job_go(_metadata, job);
+	pre = expect_pre(_metadata, self->g, job->pid);
+	ASSERT_EQ(0, write_file(control, 0, variant->freeze));
+	ASSERT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)));
+	kill(job->pid, SIGKILL);
+	if (!variant->on_its_way)
+		ASSERT_EQ(0, write_file(control, 0, variant->thaw));
+	job_kill(_metadata, job, SIGKILL);
+	expect_post(_metadata, self->g, &pre, -EINTR);
 }
 
 TEST_F(task, thawed_while_it_waits)
@@ -137,6 +169,61 @@ TEST_F(task, thawed_while_it_waits)
 	expect_blocked(_metadata, job);
 	answer(_metadata, self->g, &pre, FAN_DENY);
 	EXPECT_EQ(-EPERM, job_join(_metadata, job));
+}
+
+static long write_by_worker(void *arg)
+{
+	const int fd = open(arg, O_WRONLY);
+	struct ring r;
+
+	if (fd < 0 || ring_open(&r, 0))
+		return -1;
+	ring_rw(&r, IORING_OP_WRITE, fd, "ab", 2, 0, 1);
+	r.sqes[0].flags |= IOSQE_ASYNC;
+	if (ring_submit(&r))
+		return -1;
+	return ring_wait(&r, NULL);
+}
+
+/* A worker of io_uring is one of the tasks, and waits for as long. */
+TEST_F(task, worker_frozen_while_it_waits)
+{
+	struct job *job = job_prepare(_metadata, write_by_worker, "file");
+	struct event pre;
+
+	known_op_flags = FAN_OP_ASYNC;
+	enter_cgroup(_metadata, job->pid);
+	job_go(_metadata, job);
+	pre = expect_pre_of(_metadata, self->g, FAN_MODIFY, FAN_OP_ASYNC,
+			    job->pid);
+	ASSERT_EQ(0, write_file(control, 0, variant->freeze));
+	ASSERT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)));
+	ASSERT_EQ(0, write_file(control, 0, variant->thaw));
+	expect_blocked(_metadata, job);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(2, job_join(_metadata, job));
+	expect_post_of(_metadata, self->g, &pre, 2);
+}
+
+/* Who has had a signal before is no other matter. */
+TEST_F(task, frozen_after_a_signal)
+{
+	struct job *job = write_prepare(_metadata, "file", "ab");
+	struct event pre;
+
+	enter_cgroup(_metadata, job->pid);
+	job_go(_metadata, job);
+	pre = expect_pre(_metadata, self->g, job->pid);
+	/* Stopped and on it goes: there is no handler to be run. */
+	kill(job->pid, SIGSTOP);
+	usleep(SETTLE_MS * 1000);
+	ASSERT_EQ(0, write_file(control, 0, variant->freeze));
+	ASSERT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)));
+	ASSERT_EQ(0, write_file(control, 0, variant->thaw));
+	kill(job->pid, SIGCONT);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(2, job_join(_metadata, job));
+	expect_post(_metadata, self->g, &pre, 2);
 }
 
 FIXTURE(fsfreeze)

@@ -4,32 +4,14 @@
  * its limit operations fail. No one is killed for what others do.
  */
 
+#include "cgroup.h"
 #include "fs.h"
 #include "group.h"
 
-#define CGROUP_DIR	WORK_DIR "/cgroup"
 #define LIMIT		"1048576"
 #define MAX_WRITES	50000	/* more than fit in that, by far */
 #define WRITERS		16
 #define ALLOW_IGNORE	(FAN_ALLOW | FAN_RESPONSE_IGNORE)
-
-static char cgroup[64];
-
-static int cgroup_write(const char *dir, const char *file, const char *text)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	return write_file(path, 0, text);
-}
-
-static int enter(const char *dir, pid_t pid)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%d", pid);
-	return cgroup_write(dir, "cgroup.procs", text);
-}
 
 /* A count of memory.events. */
 static long memory_events(struct __test_metadata *const _metadata,
@@ -44,12 +26,6 @@ static long memory_events(struct __test_metadata *const _metadata,
 	at = strstr(buf, line);
 	ASSERT_NE(NULL, at);
 	return atol(at + strlen(line));
-}
-
-static void cgroup_end(void)
-{
-	cgroup_write(cgroup, "cgroup.kill", "1");
-	EVENTUALLY(!rmdir(cgroup) || errno != EBUSY);
 }
 
 static long sleep_on(void *arg)
@@ -71,13 +47,10 @@ FIXTURE_SETUP(memcg)
 	REQUIRE_CLASS();
 	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
 	put_file(_metadata, "file", "");
-	ASSERT_EQ(0, mkdir(CGROUP_DIR, 0755));
-	ASSERT_EQ(0, mount("vfs-filter", CGROUP_DIR, "cgroup2", 0, NULL));
+	cgroup_mount(_metadata);
 	if (cgroup_write(CGROUP_DIR, "cgroup.subtree_control", "+memory"))
 		SKIP(return, "no memory controller: %s", strerror(errno));
-	snprintf(cgroup, sizeof(cgroup), CGROUP_DIR "/vfs-filter-%d", getpid());
-	ASSERT_EQ(0, mkdir(cgroup, 0755));
-	guard_start(_metadata, cgroup_end);
+	cgroup_begin(_metadata);
 
 	ASSERT_EQ(0, enter(cgroup, getpid()));
 	self->g = group_open(_metadata, FAN_UNLIMITED_QUEUE);

@@ -5,7 +5,9 @@
  */
 
 #include <pthread.h>
+#include <spawn.h>
 
+#include "exec.h"
 #include "fs.h"
 #include "group.h"
 
@@ -292,6 +294,140 @@ TEST_F(owner, own_while_mapped)
 	ASSERT_EQ(0, close(mapper.fd));
 	expect_post_of(_metadata, self->g, &pre, 0);
 	expect_post_of(_metadata, other, &pre_other, 0);
+}
+
+/*
+ * A child that was made by vfork(2) does what its parent would do, which waits
+ * for it until it executes a program, or two.
+ */
+TEST_F(owner, spawned)
+{
+	char *const argv[] = { "script", NULL };
+	struct group *g = group_open(_metadata, 0);
+	posix_spawn_file_actions_t actions;
+	int status;
+	pid_t pid;
+
+	put_programs(_metadata);
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
+	     FAN_OPEN | FAN_ACCESS | FAN_MODIFY, ".");
+	ASSERT_EQ(0, posix_spawn_file_actions_init(&actions));
+	ASSERT_EQ(0, posix_spawn_file_actions_addopen(&actions, 100, "file",
+						      O_WRONLY | O_TRUNC, 0));
+	ASSERT_EQ(0, posix_spawn(&pid, "script", &actions, NULL, argv, NULL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	expect_silence(_metadata, g);
+	posix_spawn_file_actions_destroy(&actions);
+}
+
+/* Once it runs, it is someone else, as one that was made by fork(2) is at once. */
+TEST_F(owner, spawned_and_on_its_own)
+{
+	char *const argv[] = { "script", NULL };
+	struct group *g = self->g;
+	int status, asked = 0;
+	struct event ev;
+	pid_t pid;
+
+	copy_program(_metadata, "/bin/sh", "true");
+	put_file(_metadata, "script", "#!" FS_DIR "/true\necho > " FS_DIR "/file\n");
+	ASSERT_EQ(0, chmod("script", 0755));
+	ASSERT_EQ(0, posix_spawn(&pid, "script", NULL, NULL, argv, NULL));
+	/* It truncates and writes, and can be asked again before that has ended. */
+	for (int i = 0; i < 4; i++) {
+		ev = event_next(_metadata, g);
+		EXPECT_EQ(pid, ev.pid);
+		EXPECT_EQ(FAN_MODIFY, (int)plain_event(&ev));
+		if (ev.mask & ALL_PRE) {
+			allow(_metadata, g, &ev);
+			asked++;
+		}
+	}
+	EXPECT_EQ(2, asked);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+}
+
+/* A child of the owner that makes another one, as @flags say, and waits for it. */
+static long make_another(void *arg)
+{
+	struct write_args args = { .path = "file", .text = "ab" };
+	int status;
+	pid_t pid;
+
+	pid = syscall(__NR_clone, CLONE_VFORK | (long)arg, NULL, NULL, NULL, NULL);
+	if (!pid)
+		_exit(do_write(&args) != 2);
+	/* A sibling is not waited for by who has made it. */
+	if (pid < 0 || (long)arg & CLONE_PARENT)
+		return pid;
+	return waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+/*
+ * A child of the owner's can have its own children made the owner's, or wait for
+ * them by itself. The owner does not wait for any of them.
+ */
+TEST_F(owner, made_by_a_child)
+{
+	struct event pre;
+	struct job *job;
+	pid_t pid;
+	int status;
+
+	job = __job_prepare(_metadata, make_another,
+			    (void *)(long)(CLONE_PARENT | SIGCHLD), true);
+	job_go(_metadata, job);
+	pre = event_next(_metadata, self->g);
+	ASSERT_EQ(FAN_PRE(FAN_MODIFY), pre.mask);
+	EXPECT_NE(job->pid, pre.pid);
+	allow(_metadata, self->g, &pre);
+	pid = job_join(_metadata, job);
+	EXPECT_EQ(pre.pid, pid);
+	EXPECT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	expect_post(_metadata, self->g, &pre, 2);
+
+	job = __job_prepare(_metadata, make_another, (void *)(long)SIGCHLD, true);
+	job_go(_metadata, job);
+	pre = event_next(_metadata, self->g);
+	ASSERT_EQ(FAN_PRE(FAN_MODIFY), pre.mask);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post(_metadata, self->g, &pre, 2);
+}
+
+static long read_and_end(void *arg)
+{
+	const struct group *g = arg;
+	char buf[4096];
+
+	return ioctl(g->fd, FAN_IOC_OWN) ? -1 : read(g->fd, buf, sizeof(buf));
+}
+
+/* What a former owner has read and not answered is there for the next, */
+TEST_F(owner, read_by_former)
+{
+	struct job *writer = write_start(_metadata, "file", "ab"), *former;
+	struct event pre;
+
+	wait_pending(_metadata, self->g, 1);
+	former = __job_prepare(_metadata, read_and_end, self->g, true);
+	job_go(_metadata, former);
+	EXPECT_LT(0, job_join(_metadata, former));
+	expect_silence(_metadata, self->g);
+	EXPECT_EQ(0, own(self->g));
+	pre = expect_pre(_metadata, self->g, writer->pid);
+
+	/* but not what the owner itself has read, */
+	own_in_job(_metadata, self->g);
+	pre = expect_pre(_metadata, self->g, writer->pid);
+	EXPECT_EQ(0, own(self->g));
+	expect_silence(_metadata, self->g);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(2, job_join(_metadata, writer));
+	expect_post(_metadata, self->g, &pre, 2);
 }
 
 TEST_HARNESS_MAIN

@@ -58,6 +58,9 @@ struct fanotify_event_info_op {
 #ifndef FAN_EVENT_MAX_LEN
 #define FAN_EVENT_MAX_LEN	4096
 #endif
+#ifndef FAN_IOC_EXEMPT
+#define FAN_IOC_EXEMPT	_IO('F', 0xE3)
+#endif
 #ifndef FAN_EVENT_INFO_TYPE_CGROUP
 #define FAN_EVENT_INFO_TYPE_CGROUP	33
 #define FAN_EVENT_INFO_TYPE_REPLACED	34
@@ -87,7 +90,6 @@ struct fanotify_response_info_op {
 #ifndef FAN_IOC_OWN
 #define FAN_IOC_OWN		_IO('F', 0xE0)
 #endif
-/* Of a later stage, named here to see that they are refused until then. */
 #ifndef FAN_IOC_QUEUE
 #define FAN_IOC_QUEUE		_IO('F', 0xE1)
 #endif

@@ -29,11 +29,12 @@
 //! # Locking
 //!
 //! An event has no lock. What changes in it is set once: the reply under the group's queue lock,
-//! the outcome by the owner of the [`ReservedPost`]; but its place in the lane, which is changed
-//! and looked at under the queue lock.
+//! the outcome by the owner of the [`ReservedPost`]; but its place in the lane, and its reader, which
+//! are changed and looked at under the queue lock.
 
 #![forbid(unsafe_code)]
 
+use crate::listeners::Reader;
 use crate::mask::Mask;
 use crate::sys::completion::Completion;
 use crate::sys::fid::Fid;
@@ -42,6 +43,8 @@ use crate::sys::memcg;
 use crate::sys::op::Op;
 use crate::sys::op::Place;
 use crate::sys::op::Range;
+use crate::sys::pid::AtomicId;
+use crate::sys::pid::Id;
 use crate::sys::pid::Pid;
 use crate::verdict::Verdict;
 use crate::wire;
@@ -56,6 +59,10 @@ use kernel::sync::atomic::Relaxed;
 use kernel::sync::Arc;
 use kernel::sync::SetOnce;
 use kernel::sync::UniqueArc;
+use kernel::time::Jiffies;
+
+/// The number of no reader.
+const NO_READER: usize = usize::MAX;
 
 /// In which form an event is read, and in which lane it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -147,6 +154,10 @@ pub(crate) struct Reply {
     pub(crate) ignored: Option<Ignored>,
     /// By what the question is found while the operation is in flight, if it is.
     pub(crate) in_flight: Option<InFlight>,
+    /// It is no one's, but came as the time was over.
+    pub(crate) is_expired: bool,
+    /// And no one had read the question by then.
+    pub(crate) is_unread: bool,
 }
 
 impl Reply {
@@ -156,6 +167,17 @@ impl Reply {
             verdict,
             ignored: None,
             in_flight: None,
+            is_expired: false,
+            is_unread: false,
+        }
+    }
+
+    /// What comes when no answer came in time.
+    pub(crate) fn expired(verdict: Verdict, is_unread: bool) -> Self {
+        Self {
+            is_expired: true,
+            is_unread,
+            ..Self::of(verdict)
         }
     }
 }
@@ -178,6 +200,9 @@ pub(crate) struct Event {
     answered: Completion,
     /// In the POST lane, counted from the first that was ever there.
     place: Atomic<u64>,
+    /// Who has read it in its PRE form, or is about to.
+    reader: Atomic<usize>,
+    read_by: AtomicId,
     #[pin]
     links: ListLinks,
 }
@@ -207,6 +232,8 @@ impl Event {
             made: SetOnce::new(),
             answered <- Completion::new(),
             place: Atomic::new(0),
+            reader: Atomic::new(NO_READER),
+            read_by: AtomicId::none(),
             links <- ListLinks::new(),
         }? Error);
 
@@ -279,14 +306,17 @@ impl Event {
         self.cookie
     }
 
-    /// Does the event count against the queue limit?
+    /// Does the event count against the queue limit? So do those whose question no one has read:
+    /// there is no bound to how many there can be.
     pub(crate) fn is_limited(&self) -> bool {
-        !self.paired && self.is_operation()
+        let is_unread = self.reply.as_ref().is_some_and(|reply| reply.is_unread);
+
+        (!self.paired || is_unread) && self.is_operation()
     }
 
     /// Was it reserved with the question, or is it one?
     pub(crate) fn is_reserved(&self) -> bool {
-        self.paired && self.is_operation()
+        !self.is_limited() && self.is_operation()
     }
 
     /// Is it about an operation?
@@ -326,6 +356,11 @@ impl Event {
         self.reply.as_ref().map(|reply| reply.verdict)
     }
 
+    /// Did someone answer it?
+    pub(crate) fn was_answered(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| !reply.is_expired)
+    }
+
     /// What the answer has made to be ignored, if it has.
     pub(crate) fn ignored(&self) -> Option<Ignored> {
         self.reply.as_ref()?.ignored
@@ -350,9 +385,34 @@ impl Event {
         self.place.store(place, Relaxed);
     }
 
-    /// Waits for the answer. Fails with `EINTR` after a fatal signal.
-    pub(crate) fn wait(&self) -> Result {
-        self.answered.wait()
+    /// Who has read it in its PRE form and is to answer it; or had, when it was answered.
+    pub(crate) fn reader(&self) -> Option<Reader> {
+        match self.reader.load(Relaxed) {
+            NO_READER => None,
+            nr => Some(Reader::from_nr(nr)),
+        }
+    }
+
+    /// Which process has read it.
+    pub(crate) fn was_read_by(&self, process: Id) -> bool {
+        self.read_by.get() == Some(process)
+    }
+
+    /// The current process has read it of this file.
+    pub(crate) fn set_reader(&self, reader: Reader, process: Id) {
+        self.reader.store(reader.nr(), Relaxed);
+        self.read_by.set(process);
+    }
+
+    /// It is not read.
+    pub(crate) fn set_unread(&self) {
+        self.reader.store(NO_READER, Relaxed);
+    }
+
+    /// Waits for the answer, up to `timeout` in jiffies. Returns whether there is one. Fails with
+    /// `EINTR` after a fatal signal.
+    pub(crate) fn wait(&self, timeout: Jiffies) -> Result<bool> {
+        self.answered.wait(timeout)
     }
 
     /// Events of the operation that the group is told of, in their PRE and POST forms.

@@ -7,21 +7,29 @@
 use crate::event::Form;
 use crate::event::Gone;
 use crate::group;
+use crate::listeners::Reader;
 use crate::op;
 use crate::op::Asked;
 use crate::op::Filter;
 use crate::op::Group;
 use crate::queue::Taken;
+use crate::sys::cgroup::Cgroup;
 use crate::sys::class::Class;
 use crate::sys::class::ClassEvent;
 use crate::sys::class::ClassGroup;
 use crate::sys::class::GroupFile;
+use crate::sys::class::Look;
+use crate::sys::class::QueueFile;
 use crate::sys::op::Op;
 use crate::verdict::Answer;
+use crate::waiting::Deadline;
 use crate::wire::ANSWER_LEN;
 use kernel::bindings;
+use kernel::fs::file::flags::O_CLOEXEC;
+use kernel::fs::file::flags::O_NONBLOCK;
 use kernel::fs::File;
 use kernel::ioctl::_IO;
+use kernel::ioctl::_IOW;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
 use kernel::seq_print;
@@ -34,22 +42,35 @@ use kernel::uaccess::UserSliceReader;
 use kernel::uaccess::UserSliceWriter;
 
 /// ioctl: makes the caller's process the owner of the group.
-const FAN_IOC_OWN: u32 = _IO(b'F' as u32, 0xe0);
+const FAN_IOC_OWN: u32 = _IO(b'F' as u32, 0xE0);
+/// ioctl: opens a queue of the group.
+const FAN_IOC_QUEUE: u32 = _IO(b'F' as u32, 0xE1);
+/// ioctl: sets for how long tasks wait, by a `struct fanotify_deadline`.
+const FAN_IOC_DEADLINE: u32 = _IOW::<[u32; 2]>(b'F' as u32, 0xE2);
+/// ioctl: exempts the tasks of a cgroup, whose directory is open.
+const FAN_IOC_EXEMPT: u32 = _IO(b'F' as u32, 0xE3);
 /// ioctl: how many bytes could be read.
 const FIONREAD: u32 = bindings::FIONREAD;
 
 /// ioctl: sets which records events have.
 const FAN_IOC_RECORDS: u32 = _IO(b'F' as u32, 0xE5);
 
+/// Bytes of a `struct fanotify_deadline`: milliseconds and a verdict, a `__u32` each.
+const DEADLINE_LEN: usize = size_of::<[u32; 2]>();
+
 /// Copies an event to user space and returns its length.
 ///
 /// Fails with `EFAULT`. No descriptor is left behind then.
-fn copy_event(file: &GroupFile, taken: &Taken, buf: &mut UserSliceWriter) -> Result<usize> {
+fn copy_event(
+    group: &ClassGroup<Filter>,
+    taken: &Taken,
+    buf: &mut UserSliceWriter,
+) -> Result<usize> {
     let (event, form) = match taken {
         Taken::Pre(pre) => (&**pre, Form::Pre),
         Taken::Post(post) => (&**post, Form::Post),
     };
-    let pidfd = event.pidfd_of().map(|pid| file.pidfd(pid));
+    let pidfd = event.pidfd_of().map(|pid| group.pidfd(pid));
     let fields = event.fields(form, pidfd.as_ref().map(|pidfd| pidfd.nr()));
     let len = fields.write_to(buf)?;
 
@@ -62,22 +83,22 @@ fn copy_event(file: &GroupFile, taken: &Taken, buf: &mut UserSliceWriter) -> Res
 /// Reads one event. Returns its length, or 0 if there is none and `wait` is false, and tells if that
 /// was the last one.
 fn read_one(
-    group: &Group,
-    file: &GroupFile,
+    group: &ClassGroup<Filter>,
+    reader: Reader,
     wait: bool,
     buf: &mut UserSliceWriter,
 ) -> Result<(usize, bool)> {
-    let Some((taken, last)) = group.take(wait, buf.len())? else {
+    let Some((taken, last)) = group.get().take(reader, wait, buf.len())? else {
         return Ok((0, true));
     };
 
-    match copy_event(file, &taken, buf) {
+    match copy_event(group, &taken, buf) {
         Ok(len) => {
-            group.taken(taken);
+            group.get().taken(taken);
             Ok((len, last))
         }
         Err(err) => {
-            group.put_back(taken);
+            group.get().put_back(reader, taken);
             Err(err)
         }
     }
@@ -93,6 +114,14 @@ fn read_answer(buf: &mut UserSliceReader) -> Result<Answer> {
     Answer::parse(&bytes)
 }
 
+/// Is it an ioctl of the class's own?
+fn is_known(cmd: u32) -> bool {
+    matches!(
+        cmd,
+        FAN_IOC_OWN | FAN_IOC_QUEUE | FAN_IOC_DEADLINE | FAN_IOC_EXEMPT | FAN_IOC_RECORDS
+    )
+}
+
 /// Bytes that were done before an error, or the error if there are none.
 fn done_or(done: usize, err: Error) -> Result<usize> {
     match done {
@@ -106,6 +135,9 @@ impl Class for Filter {
 
     type Group = Group;
     type Asked = Asked;
+    type Reader = Reader;
+
+    const OWN: Reader = Reader::OWN;
 
     fn init(flags: u32, max_events: u32) -> Result<Arc<Group>> {
         Group::new(flags, max_events)
@@ -132,6 +164,10 @@ impl Class for Filter {
         group.end_barrier(number);
     }
 
+    fn look(group: &ClassGroup<Self>) -> Look {
+        group.get().look(group)
+    }
+
     fn watchdog(group: ArcBorrow<'_, Group>, timeout: c_int) {
         group.watchdog(timeout);
     }
@@ -148,12 +184,22 @@ impl Class for Filter {
         asked.end(op);
     }
 
-    /// Reads as many events as there are and fit. Waits for the first one only.
+    fn open_queue(group: ArcBorrow<'_, Group>, file: Arc<QueueFile>) -> Result<Reader> {
+        group.open_queue(file)
+    }
+
+    fn close_queue(group: ArcBorrow<'_, Group>, reader: Reader) {
+        group.close_queue(reader);
+    }
+
+    /// Reads as many events as there are and fit. Waits for the first one only. Returns 0 if the group
+    /// was closed, which a queue can outlive.
     ///
     /// Fails with `EINVAL` if the first does not fit, `EAGAIN` if there is none and the file is
     /// nonblocking, `EFAULT`; in each case nothing is lost.
     fn read(
-        group: ArcBorrow<'_, Group>,
+        group: &ClassGroup<Self>,
+        reader: Reader,
         file: &GroupFile,
         buf: &mut UserSliceWriter,
     ) -> Result<usize> {
@@ -162,7 +208,8 @@ impl Class for Filter {
         loop {
             let wait = done == 0 && !file.nonblocking();
 
-            match read_one(&group, file, wait, buf) {
+            match read_one(group, reader, wait, buf) {
+                Ok((0, _)) if done == 0 && group.get().is_closed() => return Ok(0),
                 Ok((0, _)) => return done_or(done, EAGAIN),
                 Ok((len, true)) => return Ok(done + len),
                 Ok((len, false)) => done += len,
@@ -173,13 +220,13 @@ impl Class for Filter {
 
     /// Takes one or more answers. Stops at the first bad one.
     ///
-    /// Fails with `EINVAL` if the first answer is malformed, `ENOENT` if no one waits for it,
-    /// `EFAULT`; and, if it makes something ignored, `ENOMEM` and `ENOSPC`.
-    fn write(group: &ClassGroup<Self>, buf: &mut UserSliceReader) -> Result<usize> {
+    /// Fails with `EINVAL` if the first answer is malformed, `ENOENT` if no one waits for it, or not
+    /// by this reader, `EFAULT`; and, if it makes something ignored, `ENOMEM` and `ENOSPC`.
+    fn write(group: &ClassGroup<Self>, reader: Reader, buf: &mut UserSliceReader) -> Result<usize> {
         let mut done = 0;
 
         loop {
-            match read_answer(buf).and_then(|answer| group.get().answer(group, &answer)) {
+            match read_answer(buf).and_then(|answer| group.get().answer(group, reader, &answer)) {
                 Ok(()) => done += ANSWER_LEN,
                 Err(err) => return done_or(done, err),
             }
@@ -190,25 +237,54 @@ impl Class for Filter {
     }
 
     fn poll(group: ArcBorrow<'_, Group>, file: &File, table: PollTable<'_>) -> u32 {
-        if group.poll(file, &table) {
-            bindings::POLLIN | bindings::POLLRDNORM
-        } else {
-            0
+        let readable = bindings::POLLIN | bindings::POLLRDNORM;
+
+        match group.poll(file, &table) {
+            (_, true) => readable | bindings::POLLHUP,
+            (true, false) => readable,
+            (false, false) => 0,
         }
     }
 
-    /// Fails with `ENOTTY` for a command that is not known, and with `EINVAL` for a record that is
-    /// not.
-    fn ioctl(group: ArcBorrow<'_, Group>, cmd: u32, arg: usize) -> Result<isize> {
+    /// Fails with `ENOTTY` for a command that is not known, with `ENOENT` if the group was closed, and with `EINVAL` for a flag, record or
+    /// verdict that is not; and for what is no cgroup, or as [`Cgroup::from_fd`] and
+    /// [`Group::exempt`] do.
+    ///
+    /// [`Group::exempt`]: crate::group::Group::exempt
+    fn ioctl(group: &ClassGroup<Self>, reader: Reader, cmd: u32, arg: usize) -> Result<isize> {
+        if cmd != FIONREAD && group.get().is_closed() {
+            return Err(if is_known(cmd) { ENOENT } else { ENOTTY });
+        }
         match cmd {
             FIONREAD => {
-                let len = i32::try_from(group.bytes()).unwrap_or(i32::MAX);
+                let len = i32::try_from(group.get().bytes()).unwrap_or(i32::MAX);
                 let arg = UserPtr::from_addr(arg);
 
                 UserSlice::new(arg, size_of::<i32>()).writer().write(&len)?;
             }
-            FAN_IOC_OWN => group.own(),
-            FAN_IOC_RECORDS => group.set_records(arg)?,
+            FAN_IOC_OWN => group.get().own(reader),
+            FAN_IOC_QUEUE => {
+                let flags = u32::try_from(arg).map_err(|_| EINVAL)?;
+
+                if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
+                    return Err(EINVAL);
+                }
+                // CAST: A descriptor is a small number.
+                return group.open_queue(flags).map(|fd| fd as isize);
+            }
+            FAN_IOC_DEADLINE => {
+                let arg = UserPtr::from_addr(arg);
+                let mut reader = UserSlice::new(arg, DEADLINE_LEN).reader();
+                let (msecs, verdict) = (reader.read()?, reader.read()?);
+
+                group.get().set_deadline(Deadline::parse(msecs, verdict)?);
+            }
+            FAN_IOC_EXEMPT => {
+                let fd = c_int::try_from(arg).map_err(|_| EBADF)?;
+
+                group.get().exempt(Cgroup::from_fd(fd)?)?;
+            }
+            FAN_IOC_RECORDS => group.get().set_records(arg)?,
             _ => return Err(ENOTTY),
         }
         Ok(0)
@@ -218,9 +294,11 @@ impl Class for Filter {
         group.close();
     }
 
-    fn show_fdinfo(group: ArcBorrow<'_, Group>, m: &SeqFile) {
+    fn show_fdinfo(group: ArcBorrow<'_, Group>, reader: Reader, m: &SeqFile) {
         let counts = group.counts();
-        let owner = group.with_owner(|owner| owner.nr_for_reader(m));
+        let nr = group
+            .listeners()
+            .with_process(reader, |process| process.nr_for_reader(m));
 
         seq_print!(
             m,
@@ -229,7 +307,7 @@ impl Class for Filter {
             counts.queued,
             counts.inflight,
             counts.overflows,
-            owner
+            nr.unwrap_or(0)
         );
     }
 }

@@ -5,16 +5,20 @@
 //! # Life cycle
 //!
 //! 1. fanotify_init(2) makes a [`Group`]. The C group has a reference to it.
-//! 2. Marks lead operations to it (`op.rs`), the listener reads and answers (`file.rs`).
-//! 3. The last descriptor is closed: [`Group::close`]. Nothing is queued from here on, and what
-//!    waits for an answer is allowed. Then the C side removes the marks.
+//! 2. Marks lead operations to it (`op.rs`), listeners read and answer (`file.rs`), by its own file or
+//!    by queues, which come and go.
+//! 3. The last descriptor of its own file is closed: [`Group::close`]. Nothing is queued from here on,
+//!    and what waits for an answer is allowed. Then the C side removes the marks. But a group that
+//!    fails closed denies it, and keeps those of its marks that are not on inodes, by which it denies
+//!    all else until the C side ends it.
 //! 4. The C group is freed and drops its reference. Operations in flight have one of their own, so
 //!    that they can end as if nothing had happened.
 //!
 //! # Locking
 //!
-//! `queue` and `owner` are spinlocks, and neither is taken under the other. Readers sleep on
-//! `readers` and are woken up under `queue`.
+//! `queue` is a spinlock. `listeners` has one, too, and neither is taken under the other. `exempt` has
+//! a mutex, which is not taken under any lock. Readers sleep on `readers` and are woken up under
+//! `queue`.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +26,10 @@ use crate::event::Event;
 use crate::event::Gone;
 use crate::event::Post;
 use crate::event::Reply;
+use crate::exempt::Exempt;
+use crate::listeners::Listener;
+use crate::listeners::Listeners;
+use crate::listeners::Reader;
 use crate::mask::Mask;
 use crate::queue::BarrierRoom;
 use crate::queue::Counts;
@@ -31,15 +39,20 @@ use crate::queue::Room;
 use crate::queue::Taken;
 use crate::records::AtomicRecords;
 use crate::records::Records;
-use crate::sys::class;
+use crate::sys::cgroup::Cgroup;
 use crate::sys::class::Class;
 use crate::sys::class::ClassGroup;
+use crate::sys::class::Look;
+use crate::sys::class::QueueFile;
 use crate::sys::memcg;
-use crate::sys::pid::AtomicId;
 use crate::sys::pid::Id;
 use crate::sys::pid::Pid;
 use crate::verdict::Answer;
 use crate::verdict::Verdict;
+use crate::waiting::AtomicDeadline;
+use crate::waiting::Deadline;
+use crate::waiting::Waited;
+use crate::waiting::Waiting;
 use kernel::bindings;
 use kernel::fs::File;
 use kernel::new_poll_condvar;
@@ -60,7 +73,8 @@ pub(crate) const INIT_FLAGS: u32 = bindings::FAN_CLOEXEC
     | bindings::FAN_REPORT_FID
     | bindings::FAN_REPORT_DIR_FID
     | bindings::FAN_REPORT_NAME
-    | bindings::FAN_REPORT_TARGET_FID;
+    | bindings::FAN_REPORT_TARGET_FID
+    | bindings::FAN_FAIL_CLOSED;
 
 /// Kinds of ignore masks that fanotify_mark(2) knows.
 const IGNORE_BITS: u32 = bindings::FAN_MARK_IGNORE | bindings::FAN_MARK_IGNORED_MASK;
@@ -90,11 +104,14 @@ impl From<Refusal> for Error {
 pub(crate) struct Group<A> {
     /// `FAN_*` of fanotify_init(2).
     flags: u32,
-    /// The process whose operations raise no event.
+    /// The processes whose operations raise no event.
     #[pin]
-    owner: SpinLock<Pid>,
-    /// The same, for each operation to be compared with. Set under the lock.
-    owner_id: AtomicId,
+    listeners: Listeners,
+    /// For questions from here on.
+    deadline: AtomicDeadline,
+    /// Operations of tasks in these raise no event either.
+    #[pin]
+    exempt: Exempt<Cgroup>,
     /// What the group asks for besides.
     records: AtomicRecords,
     #[pin]
@@ -109,14 +126,12 @@ impl<A: Default> Group<A> {
         // CAST: usize has at least 32 bits.
         let queue = Queue::new(max_events as usize, Event::overflow()?)?;
 
-        let owner = Pid::current_process();
-        let owner_id = AtomicId::new(owner.id());
-
         Arc::pin_init(
             pin_init!(Self {
                 flags,
-                owner <- new_spinlock!(owner, "vfs_filter::owner"),
-                owner_id,
+                listeners <- Listeners::new(),
+                deadline: AtomicDeadline::new(),
+                exempt <- Exempt::new(),
                 records: AtomicRecords::new(),
                 queue <- new_spinlock!(queue, "vfs_filter::queue"),
                 readers <- new_poll_condvar!("vfs_filter::readers"),
@@ -146,34 +161,28 @@ impl<A: Default> Group<A> {
         Ok(())
     }
 
-    /// Makes the current process the owner.
-    pub(crate) fn own(&self) {
-        let mut owner = self.owner.lock();
-        let old = core::mem::replace(&mut *owner, Pid::current_process());
-        let changed = *owner != old;
-
-        self.owner_id.set(owner.id());
-        drop(owner);
-        // Not under the lock, as it may be the last reference.
-        drop(old);
-        if changed {
-            // What the former owner does is to be seen, even where it has been looked for groups.
-            class::interest_grew();
-        }
+    /// The files of the group, and their processes.
+    pub(crate) fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 
-    /// The owner, to be compared with.
-    ///
-    /// One that has been replaced may still be given to a task that runs meanwhile, and be gone. It
-    /// is not taken for another process then: one that gets the same memory for its `struct pid`
-    /// has not read this before that.
-    pub(crate) fn owner_id(&self) -> Id {
-        self.owner_id.get()
+    /// What holds for questions from here on.
+    pub(crate) fn deadline(&self) -> Option<Deadline> {
+        self.deadline.get()
     }
 
-    /// Runs `show` with the owner, under its lock.
-    pub(crate) fn with_owner<R>(&self, show: impl FnOnce(&Pid) -> R) -> R {
-        show(&self.owner.lock())
+    pub(crate) fn set_deadline(&self, deadline: Option<Deadline>) {
+        self.deadline.set(deadline);
+    }
+
+    /// Exempts the tasks of a cgroup. Fails with `EEXIST`, and with `ENOSPC` if there are too many.
+    pub(crate) fn exempt(&self, cgroup: Cgroup) -> Result {
+        self.exempt.add(cgroup)
+    }
+
+    /// The cgroups whose tasks are exempt.
+    pub(crate) fn exempt_cgroups(&self) -> impl Iterator<Item = &Cgroup> {
+        self.exempt.iter()
     }
 
     /// Complains of a listener that has not answered what it has read. Called each `timeout`
@@ -182,7 +191,8 @@ impl<A: Default> Group<A> {
         let overdue = self.queue.lock().is_overdue();
 
         if overdue {
-            let owner = self.with_owner(Pid::nr);
+            let nr = self.listeners.with_process(Reader::OWN, Pid::nr);
+            let owner = nr.unwrap_or(0);
 
             pr_warn!(
                 "PID {owner} failed to respond to fanotify queue for more than {timeout} seconds\n"
@@ -211,8 +221,25 @@ impl<A: Default> Group<A> {
         Ok((room, asked))
     }
 
-    /// Asks the listener. Returns false if the group was closed: there is no one to ask.
-    pub(crate) fn ask(&self, question: Question, room: Room, event: &Event) -> bool {
+    /// Does it deny what it cannot be asked about any more?
+    fn fails_closed(&self) -> bool {
+        self.flags & bindings::FAN_FAIL_CLOSED != 0
+    }
+
+    /// Was it closed, and denies all from then on?
+    pub(crate) fn is_sentinel(&self) -> bool {
+        self.fails_closed() && self.queue.lock().is_closed()
+    }
+
+    /// Asks the listener of this group, which is `class_group` to the C side. Returns false if the
+    /// group was closed: there is no one to ask. Fails with `EIO` then if it fails closed.
+    pub(crate) fn ask<C: Class>(
+        &self,
+        class_group: &ClassGroup<C>,
+        question: Question,
+        room: Room,
+        event: &Event,
+    ) -> Result<bool> {
         let mut queue = self.queue.lock();
         let asked = queue.ask(question, room, event);
 
@@ -220,23 +247,58 @@ impl<A: Default> Group<A> {
             self.readers.notify_all();
         }
         drop(queue);
-        asked.is_ok()
+        match asked {
+            Ok(was_idle) => {
+                if was_idle {
+                    class_group.look_later();
+                }
+                Ok(true)
+            }
+            Err(_) if self.fails_closed() => Err(EIO),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// The time for an answer is over. Returns false if someone has decided.
+    #[cold]
+    fn expire(&self, event: &Event, verdict: Verdict) -> bool {
+        let mut queue = self.queue.lock();
+        let expired = queue.expire(event, verdict);
+
+        drop(queue);
+        expired.is_some()
     }
 
     /// Waits for the answer to a question of this group. Fails if there is none, or another than to
     /// allow the operation.
-    pub(crate) fn wait_for_answer(&self, event: &Event) -> core::result::Result<(), Refusal> {
-        let was_read = match event.wait() {
-            Ok(()) => true,
-            Err(_) => {
-                let mut queue = self.queue.lock();
-                let cancelled = queue.cancel(event);
+    pub(crate) fn wait_for_answer(
+        &self,
+        event: &Event,
+        deadline: Option<Deadline>,
+    ) -> core::result::Result<(), Refusal> {
+        let mut waiting = Waiting::new(deadline);
 
-                drop(queue);
-                match cancelled {
-                    Some((_, was_read)) => return Err(Refusal::Killed { was_read }),
-                    // The question was taken out by someone who answered it.
-                    None => true,
+        let was_read = loop {
+            match waiting.sleep(|timeout| event.wait(timeout)) {
+                Ok(Waited::Answered) => break true,
+                Ok(Waited::NotYet) => (),
+                Ok(Waited::Over(verdict)) => {
+                    if self.expire(event, verdict) {
+                        break true;
+                    }
+                    // Whoever has taken the question is about to answer it.
+                    waiting.wait_on();
+                }
+                Err(_) => {
+                    let mut queue = self.queue.lock();
+                    let cancelled = queue.cancel(event);
+
+                    drop(queue);
+                    match cancelled {
+                        Some((_, was_read)) => return Err(Refusal::Killed { was_read }),
+                        // The question was taken out by someone who answered it.
+                        None => break true,
+                    }
                 }
             }
         };
@@ -249,17 +311,73 @@ impl<A: Default> Group<A> {
         }
     }
 
+    /// Looks if listeners are on their way out, which can take an answer of theirs. What they have
+    /// read and not answered is as if they were gone; so is the group, if they are all that there are.
+    pub(crate) fn look<C: Class>(&self, class_group: &ClassGroup<C>) -> Look {
+        if self.queue.lock().is_idle() {
+            return Look::Done;
+        }
+
+        let is_going = |l: &Listener| class_group.is_going(l.queue(), l.process());
+
+        if self.listeners.iter().all(|listener| is_going(&listener)) {
+            self.close();
+            return Look::Gone;
+        }
+        for listener in self.listeners.iter().filter(is_going) {
+            self.put_back_all(listener.reader(), None);
+        }
+        Look::Again
+    }
+
+    /// Makes the current process that of a file. What others have read of it and not answered is to
+    /// be read again: it can be of a process that was there before.
+    pub(crate) fn own(&self, reader: Reader) {
+        if self.listeners.own(reader) {
+            self.put_back_all(reader, Some(Id::of_current_process()));
+        }
+    }
+
+    /// A queue is opened by the current process. Fails with `ENOSPC` if there are too many.
+    pub(crate) fn open_queue(&self, file: Arc<QueueFile>) -> Result<Reader> {
+        self.listeners.add(file)
+    }
+
+    /// A queue is closed: what was read of it and not answered is for others.
+    pub(crate) fn close_queue(&self, reader: Reader) {
+        self.put_back_all(reader, None);
+        self.listeners.remove(reader);
+    }
+
+    /// Puts back what was read of a file and not answered, but not what the process `keep` has read.
+    /// The lock is given up now and then, as there can be as many as there are tasks.
+    fn put_back_all(&self, reader: Reader, keep: Option<Id>) {
+        let mut from = Some(0);
+
+        while let Some(cookie) = from {
+            let mut queue = self.queue.lock();
+
+            from = queue.put_back_some(reader, cookie, keep);
+            self.readers.notify_all();
+        }
+    }
+
     /// Takes an answer from user space to this group, which is `class_group` to the C side.
     ///
-    /// Fails with `ENOENT` if no one waits for it, and with `ENOMEM` or `ENOSPC` as
+    /// Fails with `ENOENT` if no one waits for it by this reader, and with `ENOMEM` or `ENOSPC` as
     /// [`Targets::ignore`] does: then nothing is answered. If the task is killed meanwhile, the event
     /// can be ignored although this fails with `ENOENT`. Where there is nothing left to ignore it
     /// on, as the inode is being deleted, it is allowed.
     ///
     /// [`Targets::ignore`]: crate::sys::ignore::Targets::ignore
-    pub(crate) fn answer<C: Class>(&self, class_group: &ClassGroup<C>, answer: &Answer) -> Result {
+    pub(crate) fn answer<C: Class>(
+        &self,
+        class_group: &ClassGroup<C>,
+        reader: Reader,
+        answer: &Answer,
+    ) -> Result {
         let ignored = if answer.ignore {
-            let targets = self.queue.lock().targets(answer.cookie)?;
+            let targets = self.queue.lock().targets(reader, answer.cookie)?;
 
             match targets.ignore(class_group) {
                 Err(err) if err == ENOENT => None,
@@ -274,7 +392,7 @@ impl<A: Default> Group<A> {
         };
 
         let mut queue = self.queue.lock();
-        let answered = queue.answer(answer.cookie, reply);
+        let answered = queue.answer(reader, answer.cookie, reply);
 
         drop(queue);
         answered.map(drop)
@@ -373,14 +491,21 @@ impl<A: Default> Group<A> {
     /// Takes the event that user space is to read next, see [`Queue::take`], and tells if that was
     /// the last one.
     ///
-    /// If there is none, waits for one unless `wait` is false, and returns `None` then. Fails with
-    /// `EINVAL` if there is not enough room, and with `ERESTARTSYS` after a signal.
-    pub(crate) fn take(&self, wait: bool, room: usize) -> Result<Option<(Taken, bool)>> {
+    /// If there is none, waits for one unless `wait` is false, and returns `None` then; so it does when
+    /// the group was closed. Fails with `EINVAL` if there is not enough room, and with `ERESTARTSYS`
+    /// after a signal.
+    pub(crate) fn take(
+        &self,
+        reader: Reader,
+        wait: bool,
+        room: usize,
+    ) -> Result<Option<(Taken, bool)>> {
+        let process = Id::of_current_process();
         let mut queue = self.queue.lock();
 
         loop {
-            match queue.take(room) {
-                Ok(None) if wait => {}
+            match queue.take(reader, process, room) {
+                Ok(None) if wait && !queue.is_closed() => {}
                 other => return other,
             }
             if self.readers.wait_interruptible(&mut queue) {
@@ -390,9 +515,9 @@ impl<A: Default> Group<A> {
     }
 
     /// An event could not be copied to user space.
-    pub(crate) fn put_back(&self, taken: Taken) {
+    pub(crate) fn put_back(&self, reader: Reader, taken: Taken) {
         let mut queue = self.queue.lock();
-        let cancelled = queue.put_back(taken);
+        let cancelled = queue.put_back(reader, taken);
 
         self.readers.notify_all();
         drop(queue);
@@ -421,19 +546,36 @@ impl<A: Default> Group<A> {
         self.queue.lock().bytes()
     }
 
-    /// Is there something to read?
-    pub(crate) fn poll(&self, file: &File, table: &PollTable<'_>) -> bool {
+    /// Is there something to read, and was the group closed?
+    pub(crate) fn poll(&self, file: &File, table: &PollTable<'_>) -> (bool, bool) {
         table.register_wait(file, &self.readers);
-        !self.queue.lock().is_empty()
+
+        let queue = self.queue.lock();
+
+        (!queue.is_empty(), queue.is_closed())
     }
 
-    /// The file was closed: allows all that waits, and lets nothing wait from here on.
+    /// Was the group's own file closed?
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queue.lock().is_closed()
+    }
+
+    /// The file was closed: allows all that waits, or denies it if the group fails closed, and lets
+    /// nothing wait from here on.
     pub(crate) fn close(&self) {
         let mut queue = self.queue.lock();
         let remains = queue.close();
 
+        // Whoever has a queue is to know.
+        self.readers.notify_all();
         drop(queue);
-        remains.answer_all(Verdict::Allow);
+        remains.answer_all(if self.fails_closed() {
+            Verdict::Deny(EIO)
+        } else {
+            Verdict::Allow
+        });
+        // Whoever had it is no one special to what remains of it.
+        self.listeners.remove(Reader::OWN);
     }
 }
 

@@ -21,6 +21,7 @@ use crate::sys::class::ClassGroup;
 use crate::sys::ignore::Targets;
 use crate::sys::memcg;
 use crate::sys::op::Op;
+use crate::waiting::Deadline;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::Arc;
@@ -37,6 +38,7 @@ struct Record {
     event: Arc<Event>,
     /// What the group is told when the operation ends. `None` if it denied it, or does not ask.
     post: Option<ReservedPost>,
+    deadline: Option<Deadline>,
 }
 
 /// The groups that an operation asked, in that order. Most often that is one. When the operation has
@@ -48,6 +50,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    #[inline(always)]
     fn push(&mut self, record: Record) -> Result {
         if self.first.is_none() {
             self.first = Some(record);
@@ -77,7 +80,9 @@ impl Asked {
     /// Fails with what it denied the operation with, or `EINTR` after a fatal signal.
     pub(crate) fn wait(&mut self) -> Result {
         let record = self.last_mut().ok_or(EIO)?;
-        let Err(refusal) = record.group.get().wait_for_answer(&record.event) else {
+        let group = record.group.get();
+        let answered = group.wait_for_answer(&record.event, record.deadline);
+        let Err(refusal) = answered else {
             return Ok(());
         };
 
@@ -118,8 +123,18 @@ impl Record {
 }
 
 /// Is the group not to see this operation, or has it seen it already?
+#[inline(always)]
 fn is_exempt(group: &ClassGroup<Filter>, op: &mut Op<Asked>) -> bool {
-    op.is_by(group.get().owner_id()) || op.attached().is_some_and(|asked| asked.contains(group))
+    let class_group = group;
+    let group = class_group.get();
+    let listeners = group.listeners();
+
+    listeners.has(op.process())
+        || (op.is_waited_for() && listeners.ids().any(|id| op.is_by_child_of(id)))
+        || group.exempt_cgroups().any(|cgroup| op.is_in(cgroup))
+        || op
+            .attached()
+            .is_some_and(|asked| asked.contains(class_group))
 }
 
 /// What a group is told of an operation. Fails with `ENOMEM`, and with `ENAMETOOLONG`.
@@ -147,7 +162,8 @@ fn subject(group: &Group, op: &Op<Asked>, event: &ClassEvent, mask: Mask) -> Res
 
 /// An operation is about to start. Returns true if the group was asked and is to be waited for.
 ///
-/// Fails with `EAGAIN` if the caller cannot wait, with `ENOMEM`, and with `ENAMETOOLONG` where there
+/// Fails with `EAGAIN` if the caller cannot wait, with `EIO` if the group was closed and fails closed, with
+/// `ENOMEM`, and with `ENAMETOOLONG` where there
 /// is no room for a name: an operation that a group could not be asked about is not let pass.
 pub(crate) fn pre(
     group: &ClassGroup<Filter>,
@@ -158,6 +174,10 @@ pub(crate) fn pre(
 
     if exempt || op.is_probe() {
         return Ok(exempt && op.is_probe());
+    }
+    if group.get().is_sentinel() {
+        group.count_denied();
+        return Err(EIO);
     }
     if op.nowait() {
         return Err(EAGAIN);
@@ -172,6 +192,7 @@ pub(crate) fn pre(
         group: group.into(),
         event: pre.clone(),
         post: (wanted.post() != 0).then_some(post),
+        deadline: group.get().deadline(),
     };
     let super_block = op.counts().then_some(op.super_block());
     let question = Question::new(pre.clone(), Targets::of(op, event), super_block);
@@ -183,18 +204,19 @@ pub(crate) fn pre(
     let asked = op.attached().ok_or(EIO)?;
 
     asked.push(record)?;
-    if group.get().ask(question, room, &pre) {
-        return Ok(true);
+    match group.get().ask(group, question, room, &pre) {
+        Ok(true) => Ok(true),
+        // The listener is gone, and its marks are about to be, or it fails closed.
+        refused => {
+            asked.pop();
+            refused
+        }
     }
-
-    // The listener is gone, and its marks are about to be.
-    asked.pop();
-    Ok(false)
 }
 
 /// An operation ended that the group is interested in. Tells it, unless it was asked before.
 pub(crate) fn post(group: &ClassGroup<Filter>, op: &mut Op<Asked>, event: &ClassEvent) {
-    if is_exempt(group, op) {
+    if group.get().is_sentinel() || is_exempt(group, op) {
         return;
     }
 

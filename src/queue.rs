@@ -27,7 +27,9 @@ use crate::event::Event;
 use crate::event::Form;
 use crate::event::Post;
 use crate::event::Reply;
+use crate::listeners::Reader;
 use crate::sys::ignore::Targets;
+use crate::sys::pid::Id;
 use crate::verdict::Verdict;
 use barriers::Barriers;
 use kernel::list::List;
@@ -163,39 +165,53 @@ impl<A> Queue<A> {
         }
     }
 
-    /// Asks. Returns both if the queue is closed.
+    /// Asks. Returns whether no one else waits for an answer; or both if the queue is closed.
     pub(crate) fn ask(
         &mut self,
         question: Question,
         room: Room,
         event: &Event,
-    ) -> core::result::Result<(), (Question, Room)> {
+    ) -> core::result::Result<bool, (Question, Room)> {
         if self.closed {
             return Err((question, room));
         }
+        let was_idle = self.is_idle();
+
         self.questions
             .ask(questions::node(room, event.cookie(), question), event);
-        Ok(())
+        Ok(was_idle)
     }
 
     /// Where an event is to be ignored. Fails with `ENOENT` if it cannot be answered.
-    pub(crate) fn targets(&self, cookie: u64) -> Result<Targets> {
-        self.questions.targets(cookie)
+    pub(crate) fn targets(&self, reader: Reader, cookie: u64) -> Result<Targets> {
+        self.questions.targets(reader, cookie)
     }
 
-    /// Answers a question that was read, which wakes up its task.
+    /// Answers a question that this reader has read, which wakes up its task.
     ///
     /// Returns what is left of the question, if anything. Fails with `ENOENT` if there is no such
     /// question.
     pub(crate) fn answer(
         &mut self,
+        reader: Reader,
         cookie: u64,
         reply: Reply,
     ) -> Result<(Arc<Event>, Option<Remnant>)> {
-        let (event, removed) = self.questions.answer(cookie, reply)?;
+        let (event, removed) = self.questions.answer(reader, cookie, reply)?;
 
         self.inflight += usize::from(event.is_owed_post());
         Ok((event, removed.map(|removed| self.remnant(removed))))
+    }
+
+    /// The time for an answer is over: this is the answer. One that was not read never is.
+    ///
+    /// Returns what is left of the question, if anything; or `None` if someone has decided.
+    pub(crate) fn expire(&mut self, event: &Event, verdict: Verdict) -> Option<Option<Remnant>> {
+        let reply = Reply::expired(verdict, event.reader().is_none());
+        let removed = self.questions.expire(event, reply)?;
+
+        self.inflight += usize::from(event.is_owed_post());
+        Some(removed.map(|removed| self.remnant(removed)))
     }
 
     /// The task of a question is killed and does not wait any more.
@@ -254,10 +270,14 @@ impl<A> Queue<A> {
         Some(node)
     }
 
-    /// Queues an event that is reserved, or does not count. Returns it if the queue is closed.
+    /// Queues an event that is reserved, or does not count; or one whose question was not read.
+    /// Returns it if the queue is closed, or full for that one.
     pub(crate) fn post(&mut self, post: Post) -> core::result::Result<(), Post> {
         if self.closed {
             return Err(post);
+        }
+        if post.is_limited() {
+            return self.posts.push_limited(post);
         }
         self.posts.push(post);
         Ok(())
@@ -281,7 +301,12 @@ impl<A> Queue<A> {
     /// Takes the event that is to be read next, and tells if that was the last one.
     ///
     /// Fails with `EINVAL` and takes nothing if it has more than `room` bytes.
-    pub(crate) fn take(&mut self, room: usize) -> Result<Option<(Taken, bool)>> {
+    pub(crate) fn take(
+        &mut self,
+        reader: Reader,
+        process: Id,
+        room: usize,
+    ) -> Result<Option<(Taken, bool)>> {
         let first = self.questions.first().map(|event| event.len(Form::Pre));
         let has_post = self.posts.len() != 0;
         let behind = self.posts.is_behind();
@@ -299,7 +324,7 @@ impl<A> Queue<A> {
         self.turn.taken(form, first.is_some() && has_post);
 
         let taken = match form {
-            Form::Pre => self.questions.read().map(Taken::Pre),
+            Form::Pre => self.questions.read(reader, process).map(Taken::Pre),
             Form::Post => self.posts.take().map(Taken::Post),
         };
 
@@ -309,12 +334,13 @@ impl<A> Queue<A> {
     /// Puts back what could not be copied to user space, in its place.
     ///
     /// Returns a PRE event if there is no one who waits for its answer any more.
-    pub(crate) fn put_back(&mut self, taken: Taken) -> Option<Arc<Event>> {
+    pub(crate) fn put_back(&mut self, reader: Reader, taken: Taken) -> Option<Arc<Event>> {
         match taken {
             Taken::Pre(pre) => {
-                if !self.questions.put_back(&pre) {
-                    // Whoever has answered it has seen it.
-                    if pre.verdict().is_none() {
+                if !self.questions.put_back(reader, &pre) {
+                    // It can be in the lane again, or with another reader. If not, whoever has
+                    // answered it has seen it.
+                    if pre.reader() == Some(reader) && !pre.was_answered() {
                         pre.set_unheard();
                     }
                     return Some(pre);
@@ -329,6 +355,21 @@ impl<A> Queue<A> {
         None
     }
 
+    /// A reader goes, see [`Questions::put_back_some`].
+    pub(crate) fn put_back_some(
+        &mut self,
+        reader: Reader,
+        from: u64,
+        keep: Option<Id>,
+    ) -> Option<u64> {
+        self.questions.put_back_some(reader, from, keep)
+    }
+
+    /// Does no one wait for an answer?
+    pub(crate) fn is_idle(&self) -> bool {
+        self.questions.pending() == 0
+    }
+
     /// An event was read that is not about an operation. Returns it if it is not used again.
     pub(crate) fn set_read(&mut self, post: Post) -> Option<Post> {
         if post.is_overflow() {
@@ -339,6 +380,11 @@ impl<A> Queue<A> {
             self.barriers.set_read();
         }
         Some(post)
+    }
+
+    /// Was the group's own file closed?
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Nothing is queued from here on. Returns what is there.

@@ -37,6 +37,27 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// The same where there is nothing but a verdict: without `FAN_INFO`.
+    pub(crate) fn parse_plain(bits: u32) -> Result<Self> {
+        if bits & bindings::FAN_INFO != 0 {
+            return Err(EINVAL);
+        }
+        Self::parse(bits | bindings::FAN_INFO)
+    }
+
+    /// Makes that of it again.
+    pub(crate) fn into_plain(self) -> u32 {
+        match self {
+            Self::Allow => bindings::FAN_ALLOW,
+            // CAST: An errno is a small negative number.
+            Self::Deny(errno) => {
+                bindings::FAN_DENY | ((-errno.to_errno()) as u32) << bindings::FAN_ERRNO_SHIFT
+            }
+        }
+    }
+}
+
 /// The errno that an operation fails with. These are what one expects of open, read and write.
 fn errno_of_deny(errno: u32) -> Result<Error> {
     match errno {

@@ -14,6 +14,9 @@
 //! | [`event`] | an event and what its owner may do with it |
 //! | [`queue`] | the two lanes of a group and the events that wait for an answer |
 //! | [`records`] | which records a group asks for besides |
+//! | [`exempt`] | what a group exempts besides its owner |
+//! | [`listeners`] | the files of a group, and the processes that they belong to |
+//! | [`waiting`] | how long a task waits for an answer |
 //! | [`group`] | a group: its flags, owner and life cycle |
 //! | [`op`] | an operation in flight: whom it asked, and who is told its end |
 //! | [`verdict`] | answers of user space |
@@ -23,19 +26,23 @@
 //!
 //! # Lock order
 //!
-//! There is one lock, [`group::Group`]'s queue lock, a spinlock. Nothing is allocated, freed or
+//! There is one lock that matters, [`group::Group`]'s queue lock, a spinlock. Nothing is allocated, freed or
 //! copied to user space under it, and no other lock is taken under it but those of wait queues.
-//! The C side's watchdog takes it, and after that the owner's, under a spinlock of its own.
+//! [`exempt::Exempt`] has a mutex, under which nothing is done but to add to it.
+//! The C side's watchdog takes the queue lock, and after that the owner's, under a spinlock of its own.
 
 mod event;
+mod exempt;
 mod file;
 mod group;
+mod listeners;
 mod mask;
 mod op;
 mod queue;
 mod records;
 mod sys;
 mod verdict;
+mod waiting;
 mod wire;
 
 use kernel::prelude::*;

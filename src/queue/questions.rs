@@ -4,13 +4,14 @@
 //!
 //! 1. *Unread*, the lane: in the order in which their operations began. [`Questions::read`] takes
 //!    the first, and [`Questions::cancel`] any.
-//! 2. *Read*, or being read, and waiting for an answer. It can be answered as soon as it is taken
-//!    from the lane. If it cannot be copied to user space, it goes back to its place in the lane.
+//! 2. *Read*, or being read, and waiting for an answer by the same reader. It can be answered as
+//!    soon as it is taken from the lane. If it cannot be copied to user space, it goes back to its place
+//!    in the lane; so it does if its reader goes.
 //! 3. *In flight*: allowed, and the operation has not ended; if it is one that barriers wait for. By
 //!    super block, and in the order of the answers.
 //!
-//! It is taken out by whoever decides: the answer, the killed task, the end of the operation, or
-//! the closing group. From 1, a killed task takes it as if it had never been there. From 2 it is
+//! It is taken out by whoever decides: the answer, the killed task, the one whose time is over, the
+//! end of the operation, or the closing group. From 1, a killed task takes it as if it had never been there. From 2 it is
 //! taken to have been read: if then it cannot be copied, there is nothing to be put back.
 
 #![forbid(unsafe_code)]
@@ -19,13 +20,18 @@ use super::Key;
 use crate::event::Event;
 use crate::event::Form;
 use crate::event::Reply;
+use crate::listeners::Reader;
 use crate::sys::ignore::Targets;
+use crate::sys::pid::Id;
 use crate::verdict::Verdict;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::rbtree::RBTreeNode;
 use kernel::rbtree::RBTreeNodeReservation;
 use kernel::sync::Arc;
+
+/// So many are put back at once, under one lock.
+const PUT_BACK_BATCH: usize = 64;
 
 /// What a question refers to. It is dropped when the queue is not locked.
 pub(crate) struct Referred {
@@ -65,9 +71,14 @@ pub(crate) fn node(room: Room, cookie: u64, question: Question) -> Node {
     room.into_node(by_cookie(cookie), question)
 }
 
-/// Its key, as long as it has no answer.
+/// Its key, as long as it is in the lane.
 fn by_cookie(cookie: u64) -> Key {
     (0, cookie)
+}
+
+/// Its key, as long as this one has it and it has no answer.
+fn by_reader(reader: Reader, cookie: u64) -> Key {
+    (reader.nr(), cookie)
 }
 
 /// Moves a question to another tree, or to another place. Returns false if it is not there.
@@ -155,7 +166,7 @@ impl Questions {
     /// Is the first of those that were read still the one that was the first at the last call? True
     /// once for each.
     pub(crate) fn is_overdue(&mut self) -> bool {
-        let first = self.read.keys().next().map(|(_, cookie)| *cookie);
+        let first = self.oldest_read();
         let before = self.watched;
 
         self.watched = match (first, before) {
@@ -166,6 +177,20 @@ impl Questions {
             (Some(now), _) => Watched::First(now),
         };
         matches!(self.watched, Watched::Overdue(_)) && self.watched != before
+    }
+
+    /// The first that was read and not answered, by whomever.
+    fn oldest_read(&self) -> Option<u64> {
+        let (mut oldest, mut from) = (None, 0);
+
+        // From reader to reader: the first of each.
+        while let Some(first) = self.read.cursor_lower_bound(&(from, 0)) {
+            let ((nr, cookie), _) = first.current();
+
+            oldest = Some(oldest.map_or(*cookie, |oldest: u64| oldest.min(*cookie)));
+            from = nr + 1;
+        }
+        oldest
     }
 
     /// How many there are to be read.
@@ -213,76 +238,133 @@ impl Questions {
     }
 
     /// Takes the first from the lane.
-    pub(crate) fn read(&mut self) -> Option<Arc<Event>> {
+    #[inline(always)]
+    pub(crate) fn read(&mut self, reader: Reader, process: Id) -> Option<Arc<Event>> {
         let event = self.first()?.clone();
-        let key = by_cookie(event.cookie());
+        let cookie = event.cookie();
+        let key = by_reader(reader, cookie);
 
-        shift(&mut self.unread, key, &mut self.read, key);
+        shift(&mut self.unread, by_cookie(cookie), &mut self.read, key);
+        event.set_reader(reader, process);
         self.taken(&event);
         Some(event)
     }
 
-    /// Puts one back into the lane. Returns false if no one waits for an answer any more.
-    pub(crate) fn put_back(&mut self, event: &Event) -> bool {
-        let key = by_cookie(event.cookie());
+    /// Puts one back into the lane. Returns false if that one is not the reader's to answer.
+    pub(crate) fn put_back(&mut self, reader: Reader, event: &Event) -> bool {
+        let cookie = event.cookie();
+        let key = by_reader(reader, cookie);
 
-        if !shift(&mut self.read, key, &mut self.unread, key) {
+        if !shift(&mut self.read, key, &mut self.unread, by_cookie(cookie)) {
             return false;
         }
+        event.set_unread();
         self.added(event);
         true
     }
 
-    /// Where an event is to be ignored. Fails with `ENOENT` if it cannot be answered.
-    pub(crate) fn targets(&self, cookie: u64) -> Result<Targets> {
-        let question = self.read.get(&by_cookie(cookie)).ok_or(ENOENT)?;
+    /// A reader goes: puts back into the lane what it has read, from the event with a number on, and
+    /// not answered; but not what the process `keep` has read. That is done for a few. Returns where
+    /// to go on, or `None` if that is all.
+    pub(crate) fn put_back_some(
+        &mut self,
+        reader: Reader,
+        from: u64,
+        keep: Option<Id>,
+    ) -> Option<u64> {
+        let mut from = from;
+
+        for _ in 0..PUT_BACK_BATCH {
+            let next = self.read.cursor_lower_bound(&by_reader(reader, from))?;
+            let ((nr, cookie), question) = next.current();
+
+            if *nr != reader.nr() {
+                return None;
+            }
+            from = cookie + 1;
+
+            let event = question.referred.as_ref()?.event.clone();
+
+            if !keep.is_some_and(|process| event.was_read_by(process)) {
+                self.put_back(reader, &event);
+            }
+        }
+        Some(from)
+    }
+
+    /// Where an event is to be ignored. Fails with `ENOENT` if this one cannot answer it.
+    pub(crate) fn targets(&self, reader: Reader, cookie: u64) -> Result<Targets> {
+        let question = self.read.get(&by_reader(reader, cookie)).ok_or(ENOENT)?;
 
         Ok(question.referred.as_ref().ok_or(ENOENT)?.targets.clone())
     }
 
-    /// Answers a question that was read, which wakes up its task.
+    /// Answers a question that this one has read, which wakes up its task.
     ///
     /// Returns the event, and what is left of the question, if anything. Fails with `ENOENT` if
     /// there is no such question.
     pub(crate) fn answer(
         &mut self,
+        reader: Reader,
+        cookie: u64,
+        reply: Reply,
+    ) -> Result<(Arc<Event>, Option<Removed>)> {
+        self.settle(Some(reader), cookie, reply).ok_or(ENOENT)
+    }
+
+    /// Gives a question its answer, wherever it is. Returns what is left of it, if anything; or
+    /// `None` if it has an answer.
+    pub(crate) fn expire(&mut self, event: &Event, reply: Reply) -> Option<Option<Removed>> {
+        let (_, removed) = self.settle(event.reader(), event.cookie(), reply)?;
+
+        Some(removed)
+    }
+
+    #[inline(always)]
+    fn settle(
+        &mut self,
+        reader: Option<Reader>,
         cookie: u64,
         mut reply: Reply,
-    ) -> Result<(Arc<Event>, Option<Removed>)> {
-        let key = by_cookie(cookie);
-        let question = self.read.get(&key).ok_or(ENOENT)?;
-        let event = &question.referred.as_ref().ok_or(ENOENT)?.event;
-        let event = event.clone();
-
-        self.pending -= 1;
-        self.answers += 1;
-        match question.super_block {
+    ) -> Option<(Arc<Event>, Option<Removed>)> {
+        let (from, key) = match reader {
+            Some(reader) => (&mut self.read, by_reader(reader, cookie)),
+            None => (&mut self.unread, by_cookie(cookie)),
+        };
+        let question = from.get(&key)?;
+        let event = question.referred.as_ref()?.event.clone();
+        let answers = self.answers + 1;
+        let removed = match question.super_block {
             Some(super_block) if reply.verdict == Verdict::Allow => {
-                let new_key = (super_block, self.answers);
+                let new_key = (super_block, answers);
 
                 reply.in_flight = Some(new_key);
-                shift(&mut self.read, key, &mut self.in_flight, new_key);
-                event.answer(reply);
-                Ok((event, None))
+                shift(from, key, &mut self.in_flight, new_key);
+                None
             }
-            _ => {
-                let removed = remove(&mut self.read, key);
+            _ => remove(from, key),
+        };
 
-                event.answer(reply);
-                Ok((event, removed))
-            }
+        self.pending -= 1;
+        self.answers = answers;
+        if reader.is_none() {
+            self.taken(&event);
         }
+        event.answer(reply);
+        Some((event, removed))
     }
 
     /// The task of a question is killed and does not wait any more.
     ///
     /// Returns what is left of the question, and if it was read; or `None` if there is an answer.
     pub(crate) fn cancel(&mut self, event: &Event) -> Option<(Removed, bool)> {
-        let key = by_cookie(event.cookie());
-        let (removed, was_read) = match remove(&mut self.read, key) {
-            Some(removed) => (removed, true),
-            None => (remove(&mut self.unread, key)?, false),
-        };
+        let cookie = event.cookie();
+        let reader = event.reader();
+        let removed = match reader {
+            Some(reader) => remove(&mut self.read, by_reader(reader, cookie)),
+            None => remove(&mut self.unread, by_cookie(cookie)),
+        }?;
+        let was_read = reader.is_some();
 
         self.pending -= 1;
         if !was_read {
@@ -323,6 +405,7 @@ mod tests {
     use super::*;
 
     const SB: usize = 0x1000;
+    const OWN: Reader = Reader::OWN;
 
     fn ask(questions: &mut Questions, cookie: u64) -> Result<Arc<Event>> {
         let event = Event::for_test(cookie)?;
@@ -332,13 +415,17 @@ mod tests {
         Ok(event)
     }
 
+    fn read(questions: &mut Questions) -> Option<Arc<Event>> {
+        questions.read(OWN, Id::of_current_process())
+    }
+
     fn cookie(event: Option<&Arc<Event>>) -> Option<u64> {
         event.map(|event| event.cookie())
     }
 
     fn allow(questions: &mut Questions, cookie: u64) -> Result {
         questions
-            .answer(cookie, Reply::of(Verdict::Allow))
+            .answer(OWN, cookie, Reply::of(Verdict::Allow))
             .map(drop)
     }
 
@@ -352,8 +439,8 @@ mod tests {
         // What was not read is not the listener's.
         assert!(!questions.is_overdue());
         assert!(!questions.is_overdue());
-        questions.read();
-        questions.read();
+        read(&mut questions);
+        read(&mut questions);
         assert!(!questions.is_overdue());
         assert!(questions.is_overdue());
         assert!(!questions.is_overdue());
@@ -375,11 +462,11 @@ mod tests {
         ask(&mut questions, 2)?;
         assert_eq!((questions.len(), questions.bytes()), (3, 3 * len));
         for n in 1..=3 {
-            assert_eq!(cookie(questions.read().as_ref()), Some(n));
+            assert_eq!(cookie(read(&mut questions).as_ref()), Some(n));
         }
         assert_eq!((questions.len(), questions.bytes()), (0, 0));
         assert_eq!(questions.pending(), 3);
-        assert!(questions.read().is_none());
+        assert!(read(&mut questions).is_none());
         Ok(())
     }
 
@@ -391,16 +478,16 @@ mod tests {
             ask(&mut questions, n)?;
         }
         let (first, second) = (
-            questions.read().ok_or(EINVAL)?,
-            questions.read().ok_or(EINVAL)?,
+            read(&mut questions).ok_or(EINVAL)?,
+            read(&mut questions).ok_or(EINVAL)?,
         );
 
-        assert_eq!(cookie(questions.read().as_ref()), Some(3));
-        assert!(questions.put_back(&first));
-        assert!(questions.put_back(&second));
-        assert!(!questions.put_back(&second));
+        assert_eq!(cookie(read(&mut questions).as_ref()), Some(3));
+        assert!(questions.put_back(OWN, &first));
+        assert!(questions.put_back(OWN, &second));
+        assert!(!questions.put_back(OWN, &second));
         for n in [1, 2, 4] {
-            assert_eq!(cookie(questions.read().as_ref()), Some(n));
+            assert_eq!(cookie(read(&mut questions).as_ref()), Some(n));
         }
         Ok(())
     }
@@ -417,8 +504,8 @@ mod tests {
             .is_some_and(|(_, was_read)| !was_read));
         assert!(questions.cancel(&killed).is_none());
         assert_eq!((questions.len(), questions.pending()), (2, 2));
-        assert_eq!(cookie(questions.read().as_ref()), Some(1));
-        assert_eq!(cookie(questions.read().as_ref()), Some(3));
+        assert_eq!(cookie(read(&mut questions).as_ref()), Some(1));
+        assert_eq!(cookie(read(&mut questions).as_ref()), Some(3));
         assert_eq!(questions.bytes(), 0);
         Ok(())
     }
@@ -429,9 +516,9 @@ mod tests {
         let event = ask(&mut questions, 1)?;
 
         assert!(allow(&mut questions, 1) == Err(ENOENT));
-        assert!(questions.targets(1).is_err());
-        questions.read();
-        assert!(questions.targets(1).is_ok());
+        assert!(questions.targets(OWN, 1).is_err());
+        read(&mut questions);
+        assert!(questions.targets(OWN, 1).is_ok());
         allow(&mut questions, 1)?;
         assert!(event.verdict() == Some(Verdict::Allow));
         assert!(allow(&mut questions, 1) == Err(ENOENT));
@@ -445,12 +532,12 @@ mod tests {
         let mut questions = Questions::new();
         let event = ask(&mut questions, 1)?;
 
-        questions.read();
+        read(&mut questions);
         assert!(questions
             .cancel(&event)
             .is_some_and(|(_, was_read)| was_read));
         assert!(allow(&mut questions, 1) == Err(ENOENT));
-        assert!(!questions.put_back(&event));
+        assert!(!questions.put_back(OWN, &event));
         assert_eq!((questions.len(), questions.bytes()), (0, 0));
         assert!(event.verdict().is_none());
         Ok(())
@@ -461,8 +548,8 @@ mod tests {
         let mut questions = Questions::new();
         let (one, two) = (ask(&mut questions, 1)?, ask(&mut questions, 2)?);
 
-        questions.read();
-        questions.read();
+        read(&mut questions);
+        read(&mut questions);
         assert!(questions.oldest_on(SB).is_none());
         allow(&mut questions, 2)?;
         allow(&mut questions, 1)?;
@@ -482,8 +569,8 @@ mod tests {
         let mut questions = Questions::new();
         let event = ask(&mut questions, 1)?;
 
-        questions.read();
-        let (_, removed) = questions.answer(1, Reply::of(Verdict::Deny(EPERM)))?;
+        read(&mut questions);
+        let (_, removed) = questions.answer(OWN, 1, Reply::of(Verdict::Deny(EPERM)))?;
 
         assert!(removed.is_some());
         assert!(questions.land(&event).is_none());
@@ -495,7 +582,7 @@ mod tests {
         let mut questions = Questions::new();
         let events = [ask(&mut questions, 1)?, ask(&mut questions, 2)?];
 
-        questions.read();
+        read(&mut questions);
         questions.close().answer_all(Verdict::Allow);
         assert!(events.iter().all(|e| e.verdict() == Some(Verdict::Allow)));
         assert_eq!((questions.len(), questions.pending()), (0, 0));

@@ -17,7 +17,11 @@
 //! - [`Class::gone`] is called with no lock of fsnotify, but maybe with `s_umount`.
 //! - All else is called for a system call or the last close of a file, with no lock of fsnotify.
 //!
+//! What is called for their files is in [`files`].
+//!
 //! C header: [`include/linux/fanotify.h`](srctree/include/linux/fanotify.h)
+
+mod files;
 
 use super::inode::Inode;
 use super::memcg;
@@ -25,6 +29,8 @@ use super::op::Op;
 use super::pid::Pid;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use files::Fops;
+use files::Own;
 use kernel::bindings;
 use kernel::error::from_result;
 use kernel::error::to_result;
@@ -38,16 +44,18 @@ use kernel::sync::Arc;
 use kernel::sync::ArcBorrow;
 use kernel::types::ForeignOwnable;
 use kernel::types::Opaque;
-use kernel::uaccess::UserPtr;
-use kernel::uaccess::UserSlice;
 use kernel::uaccess::UserSliceReader;
 use kernel::uaccess::UserSliceWriter;
 
+pub(crate) use files::GroupFile;
+pub(crate) use files::QueueFile;
+
 /// What makes a class of groups.
 ///
-/// A group is there from [`Class::init`] on. Its file calls the functions from [`Class::read`] to
-/// [`Class::show_fdinfo`], the last of them [`Class::release`]. A group whose file was released can
-/// still be passed to [`Class::pre`] and [`Class::post`] until its marks are gone.
+/// A group is there from [`Class::init`] on. Its files call the functions from [`Class::read`] to
+/// [`Class::show_fdinfo`]: its own, and queues. [`Class::release`] is the last call for its own file, and
+/// [`Class::close_queue`] for a queue, which can come later. A group whose file was released can still
+/// be passed to [`Class::pre`] and [`Class::post`] until its marks are gone.
 pub(crate) trait Class: Sized + 'static {
     /// Flags of fanotify_init(2) that are accepted, besides the class itself.
     const INIT_FLAGS: u32;
@@ -57,6 +65,12 @@ pub(crate) trait Class: Sized + 'static {
 
     /// What the class attaches to an operation that asks its groups.
     type Asked: Send + 'static;
+
+    /// What tells the files of a group apart.
+    type Reader: Copy + Send + Sync + 'static;
+
+    /// The group's own file.
+    const OWN: Self::Reader;
 
     /// Makes a group.
     ///
@@ -80,6 +94,10 @@ pub(crate) trait Class: Sized + 'static {
     /// must not sleep.
     fn watchdog(group: ArcBorrow<'_, Self::Group>, timeout: c_int);
 
+    /// Looks if there is someone who can answer. Called by a work item with no lock, some time after
+    /// [`ClassGroup::look_later`].
+    fn look(group: &ClassGroup<Self>) -> Look;
+
     /// `FAN_MARK_BARRIER` for a super block, of which a number is given. Returns the number of the
     /// barrier. Calls for one group come one after the other.
     fn begin_barrier(group: ArcBorrow<'_, Self::Group>, super_block: usize) -> Result<u64>;
@@ -98,27 +116,49 @@ pub(crate) trait Class: Sized + 'static {
     /// An operation ended, whose groups were asked.
     fn end(op: &Op<Self::Asked>, asked: KBox<Self::Asked>);
 
-    /// read(2) on the group's file, returns the number of bytes.
+    /// A queue of the group is opened. Called before anyone can use its `file`.
+    fn open_queue(group: ArcBorrow<'_, Self::Group>, file: Arc<QueueFile>) -> Result<Self::Reader>;
+
+    /// The last descriptor of a queue was closed, or it was not opened after all.
+    fn close_queue(group: ArcBorrow<'_, Self::Group>, reader: Self::Reader);
+
+    /// read(2), returns the number of bytes.
     fn read(
-        group: ArcBorrow<'_, Self::Group>,
+        group: &ClassGroup<Self>,
+        reader: Self::Reader,
         file: &GroupFile,
         buf: &mut UserSliceWriter,
     ) -> Result<usize>;
 
-    /// write(2) on the group's file, returns the number of bytes.
-    fn write(group: &ClassGroup<Self>, buf: &mut UserSliceReader) -> Result<usize>;
+    /// write(2), returns the number of bytes.
+    fn write(
+        group: &ClassGroup<Self>,
+        reader: Self::Reader,
+        buf: &mut UserSliceReader,
+    ) -> Result<usize>;
 
     /// Returns what is ready, as `POLLIN` and the like.
     fn poll(group: ArcBorrow<'_, Self::Group>, file: &File, table: PollTable<'_>) -> u32;
 
-    /// ioctl(2) on the group's file.
-    fn ioctl(group: ArcBorrow<'_, Self::Group>, cmd: u32, arg: usize) -> Result<isize>;
+    /// ioctl(2).
+    fn ioctl(group: &ClassGroup<Self>, reader: Self::Reader, cmd: u32, arg: usize)
+        -> Result<isize>;
 
-    /// The last descriptor of the group's file was closed.
+    /// The last descriptor of the group's own file was closed.
     fn release(group: ArcBorrow<'_, Self::Group>);
 
     /// Shows the class's part of fdinfo.
-    fn show_fdinfo(group: ArcBorrow<'_, Self::Group>, m: &SeqFile);
+    fn show_fdinfo(group: ArcBorrow<'_, Self::Group>, reader: Self::Reader, m: &SeqFile);
+}
+
+/// What [`Class::look`] has seen.
+pub(crate) enum Look {
+    /// No one waits for an answer.
+    Done,
+    /// Someone does, and it is to be looked again.
+    Again,
+    /// There is no one who could answer: it is as if the group's file was closed.
+    Gone,
 }
 
 /// Attaches `asked` to an operation, until [`Class::end`].
@@ -201,6 +241,41 @@ impl<C: Class> ClassGroup<C> {
         Ok(id)
     }
 
+    /// Opens a queue of the group. Returns its descriptor.
+    ///
+    /// `flags` are `O_CLOEXEC` and `O_NONBLOCK`. Fails with `EMFILE`, `ENFILE`, `ENOMEM`, and as
+    /// [`Class::open_queue`] does.
+    pub(crate) fn open_queue(&self, flags: u32) -> Result<u32> {
+        files::open_queue(self, flags)
+    }
+
+    /// A group that fails closed, and was closed, has denied an operation.
+    pub(crate) fn count_denied(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::fanotify_class_denied(self.inner.get()) };
+    }
+
+    /// Sees to it that [`Class::look`] is called after a while.
+    pub(crate) fn look_later(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::fanotify_class_look_later(self.inner.get()) };
+    }
+
+    /// Is it only a process that is ending, dumps its core or was killed that keeps a file of the
+    /// group open: `queue`, or its own?
+    pub(crate) fn is_going(&self, queue: Option<&QueueFile>, process: &Pid) -> bool {
+        let is_going = |file| {
+            // SAFETY: By the type invariant, and that of the pid; the file is null, or as below.
+            unsafe { bindings::fanotify_class_is_going(self.inner.get(), file, process.as_ptr()) }
+        };
+
+        match queue {
+            None => is_going(core::ptr::null_mut()),
+            // It is not released during the call.
+            Some(queue) => queue.with(is_going).unwrap_or(false),
+        }
+    }
+
     /// Is the ignore mask in force that `id` was returned for, without an interruption?
     ///
     /// # Safety
@@ -262,92 +337,6 @@ impl ClassEvent {
     }
 }
 
-/// A file of a group.
-///
-/// It is no [`File`], which must not be used while read(2) or write(2) is in a `fdget_pos` region on
-/// it, as they are.
-///
-/// # Invariants
-///
-/// `0` is an open file of a group of the class, which has the group as its private data.
-#[repr(transparent)]
-pub(crate) struct GroupFile(Opaque<bindings::file>);
-
-impl GroupFile {
-    /// # Safety
-    ///
-    /// `ptr` must be an open file of a group of a class in a module during `'a`.
-    unsafe fn from_raw<'a>(ptr: *mut bindings::file) -> &'a Self {
-        // SAFETY: By the safety requirements; the layout is that of the C type.
-        // INVARIANT: By the safety requirements.
-        unsafe { &*ptr.cast() }
-    }
-
-    /// Is a read not to wait?
-    pub(crate) fn nonblocking(&self) -> bool {
-        // SAFETY: By the type invariant. fcntl(2) can change the flags meanwhile, and whoever reads
-        // them has those from before or after that.
-        let flags = unsafe { core::ptr::addr_of!((*self.0.get()).f_flags).read_volatile() };
-
-        flags & kernel::fs::file::flags::O_NONBLOCK != 0
-    }
-
-    /// Opens a pidfd to be reported to this group.
-    pub(crate) fn pidfd(&self, pid: &Pid) -> Pidfd {
-        let mut file = core::ptr::null_mut();
-        // SAFETY: By the type invariant the private data is the group, which the file references.
-        // `pid` is referenced, and `file` is there to be written.
-        let fd = unsafe {
-            let group = (*self.0.get()).private_data.cast();
-
-            bindings::fanotify_class_pidfd(group, pid.as_ptr(), &mut file)
-        };
-
-        // INVARIANT: fanotify_class_pidfd() sets `file` if it reserved a descriptor.
-        Pidfd { fd, file }
-    }
-}
-
-/// A pidfd that is not yet visible to user space. Dropped, it never will be.
-///
-/// # Invariants
-///
-/// If `fd` is not negative, it is a reserved descriptor of the current process, and `file` a file
-/// that is referenced.
-pub(crate) struct Pidfd {
-    fd: i32,
-    file: *mut bindings::file,
-}
-
-impl Pidfd {
-    /// The number to report: a descriptor, `FAN_NOPIDFD` or `FAN_EPIDFD`.
-    pub(crate) fn nr(&self) -> i32 {
-        self.fd
-    }
-
-    /// Makes the descriptor valid.
-    pub(crate) fn install(self) {
-        if let Ok(fd) = u32::try_from(self.fd) {
-            // SAFETY: By the type invariant; reservation and reference are given away, and
-            // `forget` keeps them from being dropped as well.
-            unsafe { bindings::fd_install(fd, self.file) };
-        }
-        core::mem::forget(self);
-    }
-}
-
-impl Drop for Pidfd {
-    fn drop(&mut self) {
-        if let Ok(fd) = u32::try_from(self.fd) {
-            // SAFETY: By the type invariant, and as `install` was not called.
-            unsafe {
-                bindings::put_unused_fd(fd);
-                bindings::fput(self.file);
-            }
-        }
-    }
-}
-
 /// A class that fanotify_init(2) knows. Dropped, it is not known any more.
 ///
 /// # Invariants
@@ -395,7 +384,7 @@ struct Vtable<C: Class>(PhantomData<C>);
 impl<C: Class> Vtable<C> {
     const CLASS: bindings::fanotify_class = bindings::fanotify_class {
         owner: this_module::<crate::LocalModule>().as_ptr(),
-        fops: &Self::FOPS,
+        fops: &Fops::<C, Own>::FOPS,
         init_flags: C::INIT_FLAGS,
         init: Some(Self::init),
         free: Some(Self::free),
@@ -406,25 +395,13 @@ impl<C: Class> Vtable<C> {
         begin_barrier: Some(Self::begin_barrier),
         end_barrier: Some(Self::end_barrier),
         gone: Some(Self::gone),
+        look: Some(Self::look),
     };
 
     const OP_OPS: bindings::fsnotify_op_ops = bindings::fsnotify_op_ops {
         owner: this_module::<crate::LocalModule>().as_ptr(),
         wait: Some(Self::wait),
         end: Some(Self::end),
-    };
-
-    const FOPS: bindings::file_operations = bindings::file_operations {
-        owner: this_module::<crate::LocalModule>().as_ptr(),
-        read: Some(Self::read),
-        write: Some(Self::write),
-        poll: Some(Self::poll),
-        unlocked_ioctl: Some(Self::ioctl),
-        compat_ioctl: bindings::compat_ptr_ioctl,
-        release: Some(Self::release),
-        llseek: Some(bindings::noop_llseek),
-        show_fdinfo: Some(Self::show_fdinfo),
-        ..pin_init::zeroed()
     };
 
     /// # Safety
@@ -434,20 +411,6 @@ impl<C: Class> Vtable<C> {
     unsafe fn borrow<'a>(group: *mut bindings::fsnotify_group) -> ArcBorrow<'a, C::Group> {
         // SAFETY: By the safety requirements.
         unsafe { ClassGroup::<C>::from_raw(group) }.get()
-    }
-
-    /// # Safety
-    ///
-    /// `file` must be an open file of a group of class `C` during `'a`.
-    unsafe fn open_file<'a>(file: *mut bindings::file) -> (ArcBorrow<'a, C::Group>, &'a GroupFile) {
-        // SAFETY: The private data of such a file is its group, which it references while it is
-        // open; the rest is by the safety requirements.
-        unsafe {
-            (
-                Self::borrow((*file).private_data.cast()),
-                GroupFile::from_raw(file),
-            )
-        }
     }
 
     /// # Safety
@@ -594,6 +557,20 @@ impl<C: Class> Vtable<C> {
 
     /// # Safety
     ///
+    /// `group` must be a group of class `C` that is referenced during the call.
+    unsafe extern "C" fn look(
+        group: *mut bindings::fsnotify_group,
+    ) -> bindings::fanotify_class_look {
+        // SAFETY: By the safety requirements.
+        match C::look(unsafe { ClassGroup::from_raw(group) }) {
+            Look::Done => bindings::fanotify_class_look_FANOTIFY_LOOK_DONE,
+            Look::Again => bindings::fanotify_class_look_FANOTIFY_LOOK_AGAIN,
+            Look::Gone => bindings::fanotify_class_look_FANOTIFY_LOOK_GONE,
+        }
+    }
+
+    /// # Safety
+    ///
     /// `op` must be valid, used by no one else during the call, and have attached what this class
     /// attached.
     unsafe extern "C" fn wait(op: *mut bindings::fsnotify_op) -> c_int {
@@ -617,104 +594,5 @@ impl<C: Class> Vtable<C> {
         let asked = unsafe { op.detach() };
 
         C::end(op, asked);
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Vtable::open_file`].
-    unsafe extern "C" fn read(
-        file: *mut bindings::file,
-        buf: *mut c_char,
-        count: usize,
-        _pos: *mut bindings::loff_t,
-    ) -> isize {
-        from_result(|| {
-            // SAFETY: By the safety requirements.
-            let (group, file) = unsafe { Self::open_file(file) };
-            let mut buf = UserSlice::new(UserPtr::from_ptr(buf.cast()), count).writer();
-
-            // CAST: No more than `count`, which the C side limits to `MAX_RW_COUNT`.
-            C::read(group, file, &mut buf).map(|len| len as isize)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Vtable::open_file`].
-    unsafe extern "C" fn write(
-        file: *mut bindings::file,
-        buf: *const c_char,
-        count: usize,
-        _pos: *mut bindings::loff_t,
-    ) -> isize {
-        from_result(|| {
-            // SAFETY: By the safety requirements, the private data is the group, which the file
-            // references.
-            let group = unsafe { ClassGroup::from_raw((*file).private_data.cast()) };
-            let buf = UserPtr::from_ptr(buf.cast_mut().cast());
-            let mut buf = UserSlice::new(buf, count).reader();
-
-            // CAST: As in `read`.
-            C::write(group, &mut buf).map(|len| len as isize)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Vtable::open_file`]; `wait` must be null or a valid poll table.
-    unsafe extern "C" fn poll(
-        file: *mut bindings::file,
-        wait: *mut bindings::poll_table_struct,
-    ) -> bindings::__poll_t {
-        // SAFETY: By the safety requirements.
-        let (group, _) = unsafe { Self::open_file(file) };
-        // SAFETY: By the safety requirements it is open. poll(2) and its like are in no `fdget_pos`
-        // region. Others can be in one that did not lock the position; but that is never looked at:
-        // these files have no FMODE_ATOMIC_POS, and the class's functions do not use it.
-        let file = unsafe { File::from_raw_file(file) };
-        // SAFETY: By the safety requirements.
-        let table = unsafe { PollTable::from_raw(wait) };
-
-        C::poll(group, file, table)
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Vtable::open_file`].
-    unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
-        from_result(|| {
-            // SAFETY: By the safety requirements.
-            let (group, _) = unsafe { Self::open_file(file) };
-
-            C::ioctl(group, cmd, arg)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Vtable::open_file`], for the last time.
-    unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: By the safety requirements.
-        let (group, _) = unsafe { Self::open_file(file) };
-
-        C::release(group);
-        // SAFETY: The file's reference to the group is given away here, and nothing of the file is
-        // used after this. The module is referenced by the file until after the call.
-        unsafe { bindings::fanotify_class_release((*file).private_data.cast()) };
-        0
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Vtable::open_file`]; `m` must be a valid seq_file that no one else uses.
-    unsafe extern "C" fn show_fdinfo(m: *mut bindings::seq_file, file: *mut bindings::file) {
-        // SAFETY: By the safety requirements, this shows what all classes have in common: the flags
-        // of the group and its marks.
-        unsafe { bindings::fanotify_show_fdinfo(m, file) };
-
-        // SAFETY: By the safety requirements.
-        let ((group, _), m) = unsafe { (Self::open_file(file), SeqFile::from_raw(m)) };
-
-        C::show_fdinfo(group, m);
     }
 }

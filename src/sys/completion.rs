@@ -7,6 +7,7 @@
 use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
+use kernel::time::Jiffies;
 use kernel::types::Opaque;
 
 /// Something that happens once, and that a task waits for on behalf of user space.
@@ -45,12 +46,15 @@ impl Completion {
         unsafe { bindings::complete_all(self.inner.get()) };
     }
 
-    /// Waits for it.
+    /// Waits for it, up to `timeout` in jiffies. Returns whether it has happened.
     ///
     /// Fails with `EINTR` after a fatal signal. The task can be frozen meanwhile.
-    pub(crate) fn wait(&self) -> Result {
+    pub(crate) fn wait(&self, timeout: Jiffies) -> Result<bool> {
         // SAFETY: By the type invariant. Sleeping here is fine wherever Rust code is called without
         // a spinlock; that there is none is checked by might_sleep() on the C side.
-        to_result(unsafe { bindings::fsnotify_op_wait(self.inner.get()) })
+        match to_result(unsafe { bindings::fsnotify_op_wait(self.inner.get(), timeout) }) {
+            Err(err) if err == ETIME => Ok(false),
+            other => other.map(|()| true),
+        }
     }
 }

@@ -4,8 +4,10 @@
 //!
 //! C header: [`include/linux/fsnotify_backend.h`](srctree/include/linux/fsnotify_backend.h)
 
+use super::cgroup::Cgroup;
 use super::fid::Fid;
 use super::memcg;
+use super::pid;
 use super::pid::Id;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -127,17 +129,34 @@ impl<T> Op<T> {
         self.flag(bindings::FSNOTIFY_OP_LAST_LINK, bindings::FAN_OP_LAST_LINK)
     }
 
-    /// Is it this process that does it? When it ends, that is not always the current one.
-    pub(crate) fn is_by(&self, process: Id) -> bool {
+    /// The process that does it. When it ends, that is not always the current one.
+    pub(crate) fn process(&self) -> Id {
         // SAFETY: By the type invariant.
         let pid = unsafe { (*self.as_ptr()).process };
 
-        process
-            == if pid.is_null() {
-                Id::of_current_process()
-            } else {
-                Id::of(pid)
-            }
+        if pid.is_null() {
+            Id::of_current_process()
+        } else {
+            Id::of(pid)
+        }
+    }
+
+    /// Does someone wait for the current task, which was made by vfork(2)?
+    #[inline]
+    pub(crate) fn is_waited_for(&self) -> bool {
+        pid::current_is_waited_for()
+    }
+
+    /// Is the current task a child that this process waits for, and does it do this?
+    pub(crate) fn is_by_child_of(&self, process: Id) -> bool {
+        // SAFETY: By the type invariant. The pointer of an `Id` is not followed.
+        unsafe { bindings::fanotify_class_is_by(self.as_ptr(), process.as_ptr()) }
+    }
+
+    /// Is the task that does it in this cgroup, or one below it? Not if the task is gone.
+    pub(crate) fn is_in(&self, cgroup: &Cgroup) -> bool {
+        // SAFETY: By the type invariant, and that of the cgroup, which is referenced.
+        unsafe { bindings::fanotify_class_in_cgroup(self.as_ptr(), cgroup.as_ptr()) }
     }
 
     /// Bytes that it is about, where they are known.

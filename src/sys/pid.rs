@@ -28,15 +28,30 @@ unsafe impl Sync for Pid {}
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Id(*mut bindings::pid);
 
+/// Does someone wait for the current task to execute a program?
+pub(super) fn current_is_waited_for() -> bool {
+    // SAFETY: The current task is there during the call. Whoever waits resets this if it is killed,
+    // and it is only compared.
+    let vfork_done =
+        unsafe { core::ptr::addr_of!((*bindings::get_current()).vfork_done).read_volatile() };
+
+    !vfork_done.is_null()
+}
+
 impl Id {
     pub(super) fn of(pid: *mut bindings::pid) -> Self {
         Self(pid)
     }
 
-    /// That of the current task's process.
-    pub(super) fn of_current_process() -> Self {
-        // SAFETY: As in `Pid::current_process`. The pointer is not followed.
+    /// The process of the current task.
+    pub(crate) fn of_current_process() -> Self {
+        // SAFETY: The current task is not dead, so its process has a pid.
         Self(unsafe { bindings::task_tgid(bindings::get_current()) })
+    }
+
+    /// For C functions that do not follow it.
+    pub(super) fn as_ptr(self) -> *mut bindings::pid {
+        self.0
     }
 }
 
@@ -48,8 +63,25 @@ impl AtomicId {
         Self(Atomic::new(id.0))
     }
 
-    pub(crate) fn get(&self) -> Id {
-        Id(self.0.load(Relaxed))
+    /// One that is not set.
+    pub(crate) fn none() -> Self {
+        Self(Atomic::new(core::ptr::null_mut()))
+    }
+
+    /// Returns it, if it is set.
+    pub(crate) fn get(&self) -> Option<Id> {
+        let id = Id(self.0.load(Relaxed));
+
+        (!id.0.is_null()).then_some(id)
+    }
+
+    /// Is it this one?
+    pub(crate) fn is(&self, id: Id) -> bool {
+        self.0.load(Relaxed) == id.0
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.store(core::ptr::null_mut(), Relaxed);
     }
 
     pub(crate) fn set(&self, id: Id) {
@@ -111,6 +143,13 @@ impl Pid {
     /// For C functions that only read.
     pub(super) fn as_ptr(&self) -> *mut bindings::pid {
         self.0.as_ptr()
+    }
+}
+
+impl Clone for Pid {
+    fn clone(&self) -> Self {
+        // SAFETY: By the type invariant.
+        unsafe { Self::from_raw(self.as_ptr()) }
     }
 }
 

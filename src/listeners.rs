@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who listens to a group: the processes that its files belong to, which raise no event to it.
+//!
+//! The group's own file is there from the beginning, and remembers its process when it is closed. A
+//! queue has a place as long as it is open.
+//!
+//! # Locking
+//!
+//! `places` is a spinlock, under which no other lock is taken and nothing is dropped. Each operation
+//! that comes to a group compares itself with all processes, so that takes no lock.
+
+#![forbid(unsafe_code)]
+
+use crate::sys::class;
+use crate::sys::class::QueueFile;
+use crate::sys::pid::AtomicId;
+use crate::sys::pid::Id;
+use crate::sys::pid::Pid;
+use kernel::new_spinlock;
+use kernel::prelude::*;
+use kernel::sync::atomic::Atomic;
+use kernel::sync::atomic::Relaxed;
+use kernel::sync::Arc;
+use kernel::sync::SpinLock;
+
+/// How many files a group can have, for all of them are looked at.
+const MAX: usize = 64;
+
+/// A file of a group that can be read, by a number that no other of the group ever has.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Reader(usize);
+
+impl Reader {
+    /// The group's own file.
+    pub(crate) const OWN: Self = Self(0);
+
+    /// The one with this number.
+    pub(crate) fn from_nr(nr: usize) -> Self {
+        Self(nr)
+    }
+
+    pub(crate) fn nr(self) -> usize {
+        self.0
+    }
+}
+
+/// A process, and the file that it has.
+#[derive(Clone)]
+pub(crate) struct Listener {
+    reader: Reader,
+    process: Pid,
+    /// The file, if it is a queue.
+    queue: Option<Arc<QueueFile>>,
+}
+
+impl Listener {
+    fn current(reader: Reader, queue: Option<Arc<QueueFile>>) -> Self {
+        Self {
+            reader,
+            process: Pid::current_process(),
+            queue,
+        }
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        self.reader
+    }
+
+    pub(crate) fn process(&self) -> &Pid {
+        &self.process
+    }
+
+    pub(crate) fn queue(&self) -> Option<&QueueFile> {
+        self.queue.as_deref()
+    }
+}
+
+/// What there is, by place.
+struct Places {
+    listeners: [Option<Listener>; MAX],
+    /// The number of the last reader.
+    last: usize,
+}
+
+impl Places {
+    fn of(&self, reader: Reader) -> Option<usize> {
+        let is_it = |l: &Option<Listener>| l.as_ref().is_some_and(|l| l.reader == reader);
+
+        self.listeners.iter().position(is_it)
+    }
+}
+
+/// The listeners of a group.
+#[pin_data]
+pub(crate) struct Listeners {
+    #[pin]
+    places: SpinLock<Places>,
+    /// Their processes, to be compared with. Set under the lock.
+    ids: [AtomicId; MAX],
+    /// There are none at this place and after it. Set under the lock.
+    end: Atomic<usize>,
+}
+
+impl Listeners {
+    /// The current process has the group's own file.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        let own = Listener::current(Reader::OWN, None);
+        let id = own.process.id();
+        let mut listeners = [const { None }; MAX];
+
+        listeners[0] = Some(own);
+        pin_init!(Self {
+            places <- new_spinlock!(Places { listeners, last: 0 }, "vfs_filter::listeners"),
+            ids: core::array::from_fn(|place| match place {
+                0 => AtomicId::new(id),
+                _ => AtomicId::none(),
+            }),
+            end: Atomic::new(1),
+        })
+    }
+
+    /// A queue is opened by the current process. Fails with `ENOSPC` if there are too many.
+    pub(crate) fn add(&self, queue: Arc<QueueFile>) -> Result<Reader> {
+        let mut listener = Listener::current(Reader::OWN, Some(queue));
+        let mut places = self.places.lock();
+        let is_free = |place: &usize| places.listeners[*place].is_none();
+        let Some(place) = (0..MAX).find(is_free) else {
+            drop(places);
+            return Err(ENOSPC);
+        };
+
+        places.last += 1;
+        listener.reader = Reader(places.last);
+        let reader = listener.reader;
+        self.ids[place].set(listener.process.id());
+        places.listeners[place] = Some(listener);
+        self.end
+            .store(self.end.load(Relaxed).max(place + 1), Relaxed);
+        Ok(reader)
+    }
+
+    /// A file is closed.
+    pub(crate) fn remove(&self, reader: Reader) {
+        let mut places = self.places.lock();
+        let Some(place) = places.of(reader) else {
+            return;
+        };
+        let old = places.listeners[place].take();
+        let last = places.listeners.iter().rposition(Option::is_some);
+
+        self.ids[place].clear();
+        self.end.store(last.map_or(0, |last| last + 1), Relaxed);
+        drop(places);
+        // Not under the lock, as it may be the last reference.
+        drop(old);
+        class::interest_grew();
+    }
+
+    /// Makes the current process that of a file. Returns whether it was another one.
+    pub(crate) fn own(&self, reader: Reader) -> bool {
+        let process = Pid::current_process();
+        let mut places = self.places.lock();
+        let Some(place) = places.of(reader) else {
+            drop(places);
+            return false;
+        };
+        let Some(listener) = &mut places.listeners[place] else {
+            drop(places);
+            return false;
+        };
+        let old = core::mem::replace(&mut listener.process, process);
+        let changed = listener.process != old;
+
+        self.ids[place].set(listener.process.id());
+        drop(places);
+        drop(old);
+        if changed {
+            // What the former process does is to be seen, even where it has been looked for groups.
+            class::interest_grew();
+        }
+        changed
+    }
+
+    /// Is it one of the processes?
+    #[inline]
+    pub(crate) fn has(&self, process: Id) -> bool {
+        // Most often there is one.
+        self.ids[0].is(process)
+            || (self.end.load(Relaxed) > 1 && self.ids[1..].iter().any(|id| id.is(process)))
+    }
+
+    /// All processes, to be compared with.
+    ///
+    /// One that has been replaced may still be given to a task that runs meanwhile, and be gone. It
+    /// is not taken for another process then: one that gets the same memory for its `struct pid`
+    /// has not read this before that.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + '_ {
+        self.ids[..self.end.load(Relaxed).min(MAX)]
+            .iter()
+            .filter_map(AtomicId::get)
+    }
+
+    /// Runs `show` with the process of a file, under the lock.
+    pub(crate) fn with_process<R>(
+        &self,
+        reader: Reader,
+        show: impl FnOnce(&Pid) -> R,
+    ) -> Option<R> {
+        let places = self.places.lock();
+        let listener = places.listeners[places.of(reader)?].as_ref()?;
+
+        Some(show(&listener.process))
+    }
+
+    /// All that there are, one after the other.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Listener> + '_ {
+        (0..MAX).filter_map(|place| self.places.lock().listeners[place].clone())
+    }
+}
