@@ -19,6 +19,10 @@
 //!    lane. No memory is needed for that and no limit applies: a POST cannot be lost, and as the
 //!    handle cannot be copied, it cannot come twice.
 //!
+//! From 2 it goes back to 1 if it cannot be copied, or its reader goes. If no answer comes in time, the
+//! task decides, as the group has told it to. What was allowed in that way and not read is no more than
+//! a POST without a PRE: it can be lost.
+//!
 //! A POST without a PRE ([`Event::unpaired`]) begins at 5 and counts against the queue limit. What
 //! is not about an operation ([`Event::overflow`], [`Event::barrier`], [`Event::gone`]) begins there,
 //! too, and does not count.

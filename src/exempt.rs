@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a group exempts besides its owner: a few cgroups, which it never lets go of again.
+//! What a group exempts besides its listeners: a few cgroups, which it never lets go of again.
 //!
 //! Each operation that comes to a group looks at them, so that takes no lock. Adding one does.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A group of the class: its flags, owner, queue and life cycle.
+//! A group of the class: its flags, listeners, queue and life cycle.
 //!
 //! # Life cycle
 //!

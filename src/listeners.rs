@@ -2,8 +2,7 @@
 
 //! Who listens to a group: the processes that its files belong to, which raise no event to it.
 //!
-//! The group's own file is there from the beginning, and remembers its process when it is closed. A
-//! queue has a place as long as it is open.
+//! The group's own file is there from the beginning. It has a place, as queues have, until it is closed.
 //!
 //! # Locking
 //!
@@ -161,11 +160,10 @@ impl Listeners {
     pub(crate) fn own(&self, reader: Reader) -> bool {
         let process = Pid::current_process();
         let mut places = self.places.lock();
-        let Some(place) = places.of(reader) else {
-            drop(places);
-            return false;
-        };
-        let Some(listener) = &mut places.listeners[place] else {
+        let place = places.of(reader);
+        let Some((place, listener)) =
+            place.and_then(|place| Some((place, places.listeners[place].as_mut()?)))
+        else {
             drop(places);
             return false;
         };

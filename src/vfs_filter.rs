@@ -14,10 +14,10 @@
 //! | [`event`] | an event and what its owner may do with it |
 //! | [`queue`] | the two lanes of a group and the events that wait for an answer |
 //! | [`records`] | which records a group asks for besides |
-//! | [`exempt`] | what a group exempts besides its owner |
+//! | [`exempt`] | what a group exempts besides its listeners |
 //! | [`listeners`] | the files of a group, and the processes that they belong to |
 //! | [`waiting`] | how long a task waits for an answer |
-//! | [`group`] | a group: its flags, owner and life cycle |
+//! | [`group`] | a group: its flags and life cycle |
 //! | [`op`] | an operation in flight: whom it asked, and who is told its end |
 //! | [`verdict`] | answers of user space |
 //! | [`wire`] | the layout of events in user space |
@@ -29,7 +29,9 @@
 //! There is one lock that matters, [`group::Group`]'s queue lock, a spinlock. Nothing is allocated, freed or
 //! copied to user space under it, and no other lock is taken under it but those of wait queues.
 //! [`exempt::Exempt`] has a mutex, under which nothing is done but to add to it.
-//! The C side's watchdog takes the queue lock, and after that the owner's, under a spinlock of its own.
+//! [`listeners::Listeners`] has a spinlock, under which a listener is copied or replaced. The C side's
+//! watchdog takes the queue lock, and after that this one, under a spinlock of its own. The file of a queue has
+//! one, too, under which the C side looks at the descriptors of a process.
 
 mod event;
 mod exempt;

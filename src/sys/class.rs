@@ -270,6 +270,7 @@ impl<C: Class> ClassGroup<C> {
         };
 
         match queue {
+            // The C side knows it.
             None => is_going(core::ptr::null_mut()),
             // It is not released during the call.
             Some(queue) => queue.with(is_going).unwrap_or(false),

@@ -118,6 +118,9 @@ impl Drop for Pidfd {
 
 /// The file of a queue as others know it, who do not keep it open.
 ///
+/// Its lock is a spinlock, taken under no other one. Under it, descriptors of a process can be looked at,
+/// which takes the locks of that process.
+///
 /// # Invariants
 ///
 /// `file` is null, or a file that is not released as long as the lock is held.
