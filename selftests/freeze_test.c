@@ -108,18 +108,32 @@ static bool is_frozen(const char *state, const char *frozen)
 	return read_file(path, buf, sizeof(buf)) > 0 && strstr(buf, frozen);
 }
 
+/* A job that is in the cgroup, and waits. */
+static struct event start_in_cgroup(struct __test_metadata *const _metadata,
+				    struct group *g, struct job *job)
+{
+	enter_cgroup(_metadata, job->pid);
+	job_go(_metadata, job);
+	return expect_pre(_metadata, g, job->pid);
+}
+
+static void freeze_tasks(struct __test_metadata *const _metadata,
+			 const char *word, const char *state,
+			 const char *frozen)
+{
+	ASSERT_EQ(0, write_file(control, 0, word));
+	ASSERT_TRUE(EVENTUALLY(is_frozen(state, frozen)))
+		TH_LOG("a task that waits for an answer is not freezable");
+}
+
 TEST_F(task, frozen_while_it_waits)
 {
 	struct job *job = write_prepare(_metadata, "file", "ab");
 	struct event pre;
 
-	enter_cgroup(_metadata, job->pid);
-	job_go(_metadata, job);
-	pre = expect_pre(_metadata, self->g, job->pid);
+	pre = start_in_cgroup(_metadata, self->g, job);
 	EXPECT_FALSE(is_frozen(variant->state, variant->frozen));
-	ASSERT_EQ(0, write_file(control, 0, variant->freeze));
-	ASSERT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)))
-		TH_LOG("a task that waits for an answer is not freezable");
+	freeze_tasks(_metadata, variant->freeze, variant->state, variant->frozen);
 
 	/* The answer is taken, and acted upon when it is thawed, if not before. */
 	allow(_metadata, self->g, &pre);
@@ -140,11 +154,8 @@ TEST_F(task, killed_while_frozen)
 	struct job *job = write_prepare(_metadata, "file", "ab");
 	struct event pre;
 
-	enter_cgroup(_metadata, job->pid);
-	job_go(_metadata, job);
-	pre = expect_pre(_metadata, self->g, job->pid);
-	ASSERT_EQ(0, write_file(control, 0, variant->freeze));
-	ASSERT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)));
+	pre = start_in_cgroup(_metadata, self->g, job);
+	freeze_tasks(_metadata, variant->freeze, variant->state, variant->frozen);
 	kill(job->pid, SIGKILL);
 	if (!variant->on_its_way)
 		ASSERT_EQ(0, write_file(control, 0, variant->thaw));
@@ -157,11 +168,8 @@ TEST_F(task, thawed_while_it_waits)
 	struct job *job = write_prepare(_metadata, "file", "ab");
 	struct event pre;
 
-	enter_cgroup(_metadata, job->pid);
-	job_go(_metadata, job);
-	pre = expect_pre(_metadata, self->g, job->pid);
-	ASSERT_EQ(0, write_file(control, 0, variant->freeze));
-	ASSERT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)));
+	pre = start_in_cgroup(_metadata, self->g, job);
+	freeze_tasks(_metadata, variant->freeze, variant->state, variant->frozen);
 	ASSERT_EQ(0, write_file(control, 0, variant->thaw));
 	ASSERT_TRUE(EVENTUALLY(!is_frozen(variant->state, variant->frozen)));
 
@@ -196,8 +204,7 @@ TEST_F(task, worker_frozen_while_it_waits)
 	job_go(_metadata, job);
 	pre = expect_pre_of(_metadata, self->g, FAN_MODIFY, FAN_OP_ASYNC,
 			    job->pid);
-	ASSERT_EQ(0, write_file(control, 0, variant->freeze));
-	ASSERT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)));
+	freeze_tasks(_metadata, variant->freeze, variant->state, variant->frozen);
 	ASSERT_EQ(0, write_file(control, 0, variant->thaw));
 	expect_blocked(_metadata, job);
 	allow(_metadata, self->g, &pre);
@@ -211,14 +218,11 @@ TEST_F(task, frozen_after_a_signal)
 	struct job *job = write_prepare(_metadata, "file", "ab");
 	struct event pre;
 
-	enter_cgroup(_metadata, job->pid);
-	job_go(_metadata, job);
-	pre = expect_pre(_metadata, self->g, job->pid);
+	pre = start_in_cgroup(_metadata, self->g, job);
 	/* Stopped and on it goes: there is no handler to be run. */
 	kill(job->pid, SIGSTOP);
 	usleep(SETTLE_MS * 1000);
-	ASSERT_EQ(0, write_file(control, 0, variant->freeze));
-	ASSERT_TRUE(EVENTUALLY(is_frozen(variant->state, variant->frozen)));
+	freeze_tasks(_metadata, variant->freeze, variant->state, variant->frozen);
 	ASSERT_EQ(0, write_file(control, 0, variant->thaw));
 	kill(job->pid, SIGCONT);
 	allow(_metadata, self->g, &pre);
