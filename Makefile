@@ -24,6 +24,9 @@ test: ## all checks and tests; the last line counts them
 test-debug: ## the tests under a kernel that looks for bugs (KASAN, lockdep ...)
 	@scripts/run-tests debug
 
+test-kcsan: ## the tests under a kernel that looks for data races
+	@scripts/run-tests kcsan
+
 test-up: ## barriers and checkpoints under a kernel for one CPU, without preemption (TINY_SRCU)
 	@scripts/run-tests up
 
@@ -75,5 +78,5 @@ distclean: ## and the cache, which all clones share
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 16
 
-.PHONY: all demo test test-debug test-up test-crash bench bench-check check models vm module headers samples kernel-tree \
+.PHONY: all demo test test-debug test-kcsan test-up test-crash bench bench-check check models vm module headers samples kernel-tree \
 	export bisect rebase clean distclean help
