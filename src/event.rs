@@ -44,6 +44,7 @@ use crate::sys::completion::Completion;
 use crate::sys::fid::Fid;
 use crate::sys::ignore::Ignored;
 use crate::sys::memcg;
+use crate::sys::moment::Moment;
 use crate::sys::op::Op;
 use crate::sys::op::Place;
 use crate::sys::op::Range;
@@ -202,6 +203,8 @@ pub(crate) struct Event {
     made: SetOnce<KBox<Fid>>,
     #[pin]
     answered: Completion,
+    /// When it was made.
+    since: Moment,
     /// In the POST lane, counted from the first that was ever there.
     place: Atomic<u64>,
     /// Who has read it in its PRE form, or is about to.
@@ -235,6 +238,7 @@ impl Event {
             outcome: SetOnce::new(),
             made: SetOnce::new(),
             answered <- Completion::new(),
+            since: Moment::now(),
             place: Atomic::new(0),
             reader: Atomic::new(NO_READER),
             read_by: AtomicId::none(),
@@ -419,6 +423,32 @@ impl Event {
         self.answered.wait(timeout)
     }
 
+    /// How long ago it was made, in milliseconds.
+    pub(crate) fn age(&self) -> u64 {
+        self.since.elapsed()
+    }
+
+    /// Who does the operation, if it is about one.
+    pub(crate) fn pid(&self) -> Option<&Pid> {
+        self.subject().map(|s| &s.pid)
+    }
+
+    /// What it is, as user space reads it.
+    pub(crate) fn mask(&self, form: Form) -> u64 {
+        match (&self.about, form) {
+            (About::Operation(s), Form::Pre) => s.mask.pre_only().into_raw(),
+            (About::Operation(s), Form::Post) => s.mask.post_only().into_raw(),
+            (About::Overflow, _) => bindings::FAN_Q_OVERFLOW.into(),
+            (About::Barrier, _) => bindings::FAN_Q_BARRIER.into(),
+            (About::Gone(..), _) => bindings::FAN_Q_GONE.into(),
+        }
+    }
+
+    /// How the operation ended: a count or a negative errno; 0 for what is not about one.
+    pub(crate) fn result(&self) -> i64 {
+        self.outcome.as_ref().map_or(0, |o| o.result)
+    }
+
     /// Events of the operation that the group is told of, in their PRE and POST forms.
     pub(crate) fn sent(&self) -> u64 {
         self.subject().map_or(0, |s| s.mask.into_raw())
@@ -486,13 +516,7 @@ impl Event {
         };
 
         wire::Fields {
-            mask: match (&self.about, form) {
-                (About::Operation(s), Form::Pre) => s.mask.pre_only().into_raw(),
-                (About::Operation(s), Form::Post) => s.mask.post_only().into_raw(),
-                (About::Overflow, _) => bindings::FAN_Q_OVERFLOW.into(),
-                (About::Barrier, _) => bindings::FAN_Q_BARRIER.into(),
-                (About::Gone(..), _) => bindings::FAN_Q_GONE.into(),
-            },
+            mask: self.mask(form),
             pid: s.map_or(0, |s| s.pid.nr_for_current()),
             flags: unpaired | s.map_or(0, |s| s.kind) | outcome.map_or(0, |o| o.flags),
             cookie: self.cookie,

@@ -309,5 +309,17 @@ impl Class for Filter {
             counts.overflows,
             nr.unwrap_or(0)
         );
+
+        let oldest = group.oldest();
+        let pid = oldest.as_ref().and_then(|event| event.pid());
+
+        seq_print!(
+            m,
+            "vfs-filter-group id:{} oldest:{} pid:{} msecs:{}\n",
+            group.number(),
+            oldest.as_ref().map_or(0, |event| event.cookie()),
+            pid.map_or(0, |pid| pid.nr_for_reader(m)),
+            oldest.as_ref().map_or(0, |event| event.age())
+        );
     }
 }

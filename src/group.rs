@@ -58,6 +58,8 @@ use kernel::fs::File;
 use kernel::new_poll_condvar;
 use kernel::new_spinlock;
 use kernel::prelude::*;
+use kernel::sync::atomic::Atomic;
+use kernel::sync::atomic::Relaxed;
 use kernel::sync::poll::PollCondVar;
 use kernel::sync::poll::PollTable;
 use kernel::sync::Arc;
@@ -78,6 +80,9 @@ pub(crate) const INIT_FLAGS: u32 = bindings::FAN_CLOEXEC
 
 /// Kinds of ignore masks that fanotify_mark(2) knows.
 const IGNORE_BITS: u32 = bindings::FAN_MARK_IGNORE | bindings::FAN_MARK_IGNORED_MASK;
+
+/// The number that was given last.
+static LAST_NUMBER: Atomic<u64> = Atomic::new(0);
 
 /// Why an operation does not start.
 pub(crate) enum Refusal {
@@ -102,6 +107,8 @@ impl From<Refusal> for Error {
 /// A group, whose operations have an `A` each.
 #[pin_data]
 pub(crate) struct Group<A> {
+    /// A number that no other has.
+    number: u64,
     /// `FAN_*` of fanotify_init(2).
     flags: u32,
     /// The processes whose operations raise no event.
@@ -123,11 +130,13 @@ pub(crate) struct Group<A> {
 impl<A: Default> Group<A> {
     /// Makes a group that is owned by the current process. Fails with `ENOMEM`.
     pub(crate) fn new(flags: u32, max_events: u32) -> Result<Arc<Self>> {
+        let number = LAST_NUMBER.fetch_add(1, Relaxed) + 1;
         // CAST: usize has at least 32 bits.
-        let queue = Queue::new(max_events as usize, Event::overflow()?)?;
+        let queue = Queue::new(number, max_events as usize, Event::overflow()?)?;
 
         Arc::pin_init(
             pin_init!(Self {
+                number,
                 flags,
                 listeners <- Listeners::new(),
                 deadline: AtomicDeadline::new(),
@@ -138,6 +147,11 @@ impl<A: Default> Group<A> {
             }),
             memcg::gfp(),
         )
+    }
+
+    /// A number that no other group has.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Are events to have the name of their object?
@@ -202,6 +216,11 @@ impl<A: Default> Group<A> {
 
     pub(crate) fn counts(&self) -> Counts {
         self.queue.lock().counts()
+    }
+
+    /// The first question that has no answer, read or not.
+    pub(crate) fn oldest(&self) -> Option<Arc<Event>> {
+        self.queue.lock().oldest()
     }
 
     /// Memory for a question, and for the operation if `wants_asked`. Fails with `ENOMEM`.

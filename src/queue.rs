@@ -107,13 +107,14 @@ pub(crate) struct Queue<A> {
 }
 
 impl<A> Queue<A> {
-    /// An empty queue, for at most `limit` events that are not reserved. Fails with `ENOMEM`.
-    pub(crate) fn new(limit: usize, overflow: Post) -> Result<Self> {
+    /// An empty queue of a group of this number, for at most `limit` events that are not reserved.
+    /// Fails with `ENOMEM`.
+    pub(crate) fn new(group: u64, limit: usize, overflow: Post) -> Result<Self> {
         Ok(Self {
-            questions: Questions::new(),
-            posts: Posts::new(limit, overflow),
+            questions: Questions::new(group),
+            posts: Posts::new(group, limit, overflow),
             turn: Turn::new(),
-            barriers: Barriers::new(),
+            barriers: Barriers::new(group),
             spares: Spares::new()?,
             inflight: 0,
             closed: false,
@@ -131,6 +132,11 @@ impl<A> Queue<A> {
 
     fn len(&self) -> usize {
         self.questions.len() + self.posts.len()
+    }
+
+    /// The first question that has no answer, read or not.
+    pub(crate) fn oldest(&self) -> Option<Arc<Event>> {
+        self.questions.oldest().cloned()
     }
 
     /// Is there a question without an answer, as in [`Questions::is_overdue`]?

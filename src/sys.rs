@@ -12,5 +12,7 @@ pub(crate) mod fid;
 pub(crate) mod ignore;
 pub(crate) mod inode;
 pub(crate) mod memcg;
+pub(crate) mod moment;
 pub(crate) mod op;
 pub(crate) mod pid;
+pub(crate) mod trace;

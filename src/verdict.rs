@@ -46,6 +46,14 @@ impl Verdict {
         Self::parse(bits | bindings::FAN_INFO)
     }
 
+    /// What the operation fails with, as a negative errno, or 0.
+    pub(crate) fn error(self) -> i32 {
+        match self {
+            Self::Allow => 0,
+            Self::Deny(errno) => errno.to_errno(),
+        }
+    }
+
     /// Makes that of it again.
     pub(crate) fn into_plain(self) -> u32 {
         match self {

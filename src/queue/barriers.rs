@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 use super::Key;
+use crate::sys::trace;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::rbtree::RBTreeNode;
@@ -40,6 +41,8 @@ pub(crate) type Room<E> = RBTreeNodeReservation<Key, Barrier<E>>;
 
 /// The barriers of a group.
 pub(crate) struct Barriers<E> {
+    /// Number of the group.
+    group: u64,
     waiting: RBTree<Key, Barrier<E>>,
     begun: u64,
     /// Those whose events were not read.
@@ -47,8 +50,10 @@ pub(crate) struct Barriers<E> {
 }
 
 impl<E> Barriers<E> {
-    pub(crate) fn new() -> Self {
+    /// None, of a group of this number.
+    pub(crate) fn new(group: u64) -> Self {
         Self {
+            group,
             waiting: RBTree::new(),
             begun: 0,
             unread: 0,
@@ -78,6 +83,7 @@ impl<E> Barriers<E> {
 
         self.begun = key.1;
         self.unread += 1;
+        trace::barrier(self.group, key.1, false);
         self.waiting.insert(room.into_node(key, barrier));
     }
 
@@ -107,6 +113,7 @@ impl<E> Barriers<E> {
 
         let event = self.waiting.get_mut(&key)?.event.take()?;
 
+        trace::barrier(self.group, key.1, true);
         Some((event, self.waiting.remove_node(&key)?))
     }
 
@@ -147,7 +154,7 @@ mod tests {
 
     #[test]
     fn others_are_waited_for() -> Result {
-        let mut barriers = Barriers::new();
+        let mut barriers = Barriers::new(0);
 
         assert_eq!(begin(&mut barriers, SB, 0)?, 1);
         assert!(take(&mut barriers, SB, None).is_none());
@@ -160,7 +167,7 @@ mod tests {
 
     #[test]
     fn operations_allowed_before_are_waited_for() -> Result {
-        let mut barriers = Barriers::new();
+        let mut barriers = Barriers::new(0);
         let number = begin(&mut barriers, SB, 5)?;
 
         barriers.end(number);
@@ -172,7 +179,7 @@ mod tests {
 
     #[test]
     fn super_blocks_do_not_wait_for_each_other() -> Result {
-        let mut barriers = Barriers::new();
+        let mut barriers = Barriers::new(0);
 
         begin(&mut barriers, SB, 5)?;
         begin(&mut barriers, OTHER_SB, 5)?;
@@ -186,7 +193,7 @@ mod tests {
 
     #[test]
     fn they_are_answered_in_order() -> Result {
-        let mut barriers = Barriers::new();
+        let mut barriers = Barriers::new(0);
 
         begin(&mut barriers, SB, 5)?;
         begin(&mut barriers, SB, 5)?;
@@ -200,7 +207,7 @@ mod tests {
 
     #[test]
     fn there_is_a_limit_to_what_is_not_read() -> Result {
-        let mut barriers = Barriers::new();
+        let mut barriers = Barriers::new(0);
 
         for _ in 0..MAX {
             begin(&mut barriers, SB, 0)?;

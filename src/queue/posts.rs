@@ -10,6 +10,7 @@
 use crate::event::Event;
 use crate::event::Form;
 use crate::event::Post;
+use crate::sys::trace;
 use kernel::list::List;
 use kernel::prelude::*;
 
@@ -18,6 +19,8 @@ const BACKLOG: usize = 128;
 
 /// The events of a group that are not PRE.
 pub(crate) struct Posts {
+    /// Number of the group.
+    group: u64,
     lane: List<Event>,
     len: usize,
     bytes: usize,
@@ -37,9 +40,10 @@ pub(crate) struct Posts {
 }
 
 impl Posts {
-    /// No events, and at most `limit` that are not reserved.
-    pub(crate) fn new(limit: usize, overflow: Post) -> Self {
+    /// No events of a group of this number, and at most `limit` that are not reserved.
+    pub(crate) fn new(group: u64, limit: usize, overflow: Post) -> Self {
         Self {
+            group,
             lane: List::new(),
             len: 0,
             bytes: 0,
@@ -85,6 +89,9 @@ impl Posts {
         self.pushed += 1;
         post.set_place(self.pushed);
         self.added(&post);
+        if post.is_operation() {
+            trace::post(self.group, post.cookie(), post.mask(Form::Post), post.result());
+        }
         self.lane.push_back(post);
     }
 
@@ -167,7 +174,7 @@ mod tests {
     use super::*;
 
     fn posts(limit: usize) -> Result<Posts> {
-        Ok(Posts::new(limit, Event::overflow()?))
+        Ok(Posts::new(0, limit, Event::overflow()?))
     }
 
     /// The number of the next event; that of an overflow is 0.

@@ -23,6 +23,8 @@ use crate::event::Reply;
 use crate::listeners::Reader;
 use crate::sys::ignore::Targets;
 use crate::sys::pid::Id;
+use crate::sys::trace;
+use crate::sys::trace::By;
 use crate::verdict::Verdict;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
@@ -107,6 +109,7 @@ pub(crate) type Removed = (Option<Referred>, Room);
 
 /// All questions of a queue that was closed.
 pub(crate) struct Closed {
+    group: u64,
     unread: Tree,
     read: Tree,
     _in_flight: Tree,
@@ -118,13 +121,18 @@ impl Closed {
         let waiting = Iterator::chain(self.unread.values(), self.read.values());
 
         for referred in waiting.filter_map(|question| question.referred.as_ref()) {
-            referred.event.answer(Reply::of(verdict));
+            let event = &referred.event;
+
+            trace::answer(self.group, event.cookie(), verdict.error(), By::Close);
+            event.answer(Reply::of(verdict));
         }
     }
 }
 
 /// The questions of a group.
 pub(crate) struct Questions {
+    /// Number of the group.
+    group: u64,
     unread: Tree,
     read: Tree,
     in_flight: Tree,
@@ -150,8 +158,10 @@ enum Watched {
 }
 
 impl Questions {
-    pub(crate) fn new() -> Self {
+    /// None, to a group of this number.
+    pub(crate) fn new(group: u64) -> Self {
         Self {
+            group,
             unread: RBTree::new(),
             read: RBTree::new(),
             in_flight: RBTree::new(),
@@ -166,7 +176,7 @@ impl Questions {
     /// Is the first of those that were read still the one that was the first at the last call? True
     /// once for each.
     pub(crate) fn is_overdue(&mut self) -> bool {
-        let first = self.oldest_read();
+        let first = self.oldest_read().map(|(_, cookie)| cookie);
         let before = self.watched;
 
         self.watched = match (first, before) {
@@ -179,18 +189,35 @@ impl Questions {
         matches!(self.watched, Watched::Overdue(_)) && self.watched != before
     }
 
-    /// The first that was read and not answered, by whomever.
-    fn oldest_read(&self) -> Option<u64> {
+    /// The first that was read and not answered, by whomever: its reader, and its number.
+    fn oldest_read(&self) -> Option<Key> {
         let (mut oldest, mut from) = (None, 0);
 
         // From reader to reader: the first of each.
         while let Some(first) = self.read.cursor_lower_bound(&(from, 0)) {
-            let ((nr, cookie), _) = first.current();
+            let (key, _) = first.current();
 
-            oldest = Some(oldest.map_or(*cookie, |oldest: u64| oldest.min(*cookie)));
-            from = nr + 1;
+            if oldest.is_none_or(|(_, cookie)| key.1 < cookie) {
+                oldest = Some(*key);
+            }
+            from = key.0 + 1;
         }
         oldest
+    }
+
+    /// The first that has no answer, read or not.
+    pub(crate) fn oldest(&self) -> Option<&Arc<Event>> {
+        let unread = self.first();
+        let Some(key) = self.oldest_read() else {
+            return unread;
+        };
+
+        if unread.is_some_and(|unread| unread.cookie() < key.1) {
+            return unread;
+        }
+        let referred = self.read.get(&key)?.referred.as_ref()?;
+
+        Some(&referred.event)
     }
 
     /// How many there are to be read.
@@ -228,6 +255,7 @@ impl Questions {
         self.unread.insert(node);
         self.pending += 1;
         self.added(event);
+        trace::pre(self.group, event.cookie(), event.mask(Form::Pre));
     }
 
     /// The first that is to be read.
@@ -350,6 +378,14 @@ impl Questions {
         if reader.is_none() {
             self.taken(&event);
         }
+
+        let by = if reply.is_expired {
+            By::Deadline
+        } else {
+            By::Listener
+        };
+
+        trace::answer(self.group, cookie, reply.verdict.error(), by);
         event.answer(reply);
         Some((event, removed))
     }
@@ -370,6 +406,7 @@ impl Questions {
         if !was_read {
             self.taken(event);
         }
+        trace::answer(self.group, cookie, EINTR.to_errno(), By::Signal);
         Some((removed, was_read))
     }
 
@@ -393,6 +430,7 @@ impl Questions {
         self.unread_bytes = 0;
         self.pending = 0;
         Closed {
+            group: self.group,
             unread: core::mem::take(&mut self.unread),
             read: core::mem::take(&mut self.read),
             _in_flight: core::mem::take(&mut self.in_flight),
@@ -431,7 +469,7 @@ mod tests {
 
     #[test]
     fn what_has_no_answer_is_overdue_once() -> Result {
-        let mut questions = Questions::new();
+        let mut questions = Questions::new(0);
 
         for n in 1..=2 {
             ask(&mut questions, n)?;
@@ -455,7 +493,7 @@ mod tests {
 
     #[test]
     fn they_are_read_in_order() -> Result {
-        let mut questions = Questions::new();
+        let mut questions = Questions::new(0);
         let len = ask(&mut questions, 1)?.len(Form::Pre);
 
         ask(&mut questions, 3)?;
@@ -472,7 +510,7 @@ mod tests {
 
     #[test]
     fn what_was_put_back_is_in_its_place() -> Result {
-        let mut questions = Questions::new();
+        let mut questions = Questions::new(0);
 
         for n in 1..=4 {
             ask(&mut questions, n)?;
@@ -494,7 +532,7 @@ mod tests {
 
     #[test]
     fn one_is_taken_from_the_middle() -> Result {
-        let mut questions = Questions::new();
+        let mut questions = Questions::new(0);
 
         ask(&mut questions, 1)?;
         let killed = ask(&mut questions, 2)?;
@@ -512,7 +550,7 @@ mod tests {
 
     #[test]
     fn only_what_was_read_is_answered() -> Result {
-        let mut questions = Questions::new();
+        let mut questions = Questions::new(0);
         let event = ask(&mut questions, 1)?;
 
         assert!(allow(&mut questions, 1) == Err(ENOENT));
@@ -529,7 +567,7 @@ mod tests {
 
     #[test]
     fn who_was_killed_is_not_answered() -> Result {
-        let mut questions = Questions::new();
+        let mut questions = Questions::new(0);
         let event = ask(&mut questions, 1)?;
 
         read(&mut questions);
@@ -545,7 +583,7 @@ mod tests {
 
     #[test]
     fn the_oldest_in_flight_is_known() -> Result {
-        let mut questions = Questions::new();
+        let mut questions = Questions::new(0);
         let (one, two) = (ask(&mut questions, 1)?, ask(&mut questions, 2)?);
 
         read(&mut questions);
@@ -566,7 +604,7 @@ mod tests {
 
     #[test]
     fn what_is_denied_is_not_in_flight() -> Result {
-        let mut questions = Questions::new();
+        let mut questions = Questions::new(0);
         let event = ask(&mut questions, 1)?;
 
         read(&mut questions);
@@ -579,7 +617,7 @@ mod tests {
 
     #[test]
     fn those_that_wait_are_answered_by_the_end() -> Result {
-        let mut questions = Questions::new();
+        let mut questions = Questions::new(0);
         let events = [ask(&mut questions, 1)?, ask(&mut questions, 2)?];
 
         read(&mut questions);
