@@ -304,6 +304,48 @@ TEST_F(sentinel, added_while_it_takes_over)
 	EXPECT_EQ(0, chmod("file", 0600));
 }
 
+/* A listener that marks what a sentinel has, and something else. */
+static long do_take_over(void *arg __maybe_unused)
+{
+	const int fd = sys_fanotify_init(FAN_CLASS_VFS_FILTER | FAN_FAIL_CLOSED,
+					 0);
+
+	return fd < 0 ? -1 : sys_fanotify_mark(fd, FILESYSTEM,
+					       FAN_MODIFY | FAN_ATTRIB,
+					       AT_FDCWD, ".");
+}
+
+/*
+ * It is killed before it takes the marks away, and found to be on its way out: by
+ * then it is a sentinel itself, and takes nothing away, least of all its own.
+ */
+TEST_F(sentinel, killed_while_it_takes_over)
+{
+	struct job *listener, *job;
+
+	REQUIRE_HOLDS();
+	mark(_metadata, self->g, FILESYSTEM, FAN_MODIFY, ".");
+	group_close(self->g);
+	EXPECT_EQ(1, count_sentinels());
+
+	listener = job_prepare(_metadata, do_take_over, NULL);
+	hold(_metadata, "takeover", listener->pid);
+	job_go(_metadata, listener);
+	wait_held(_metadata, "takeover");
+	job = job_prepare(_metadata, do_chmod, "file");
+	job_go(_metadata, job);
+	expect_blocked(_metadata, job);
+	ASSERT_EQ(0, kill(listener->pid, SIGKILL));
+	EXPECT_EQ(-EIO, job_join(_metadata, job));
+	EXPECT_TRUE(EVENTUALLY(count_sentinels() == 2));
+	release(_metadata, "takeover");
+	job_reap(_metadata, listener);
+	EXPECT_EQ(EIO, try_write());
+	EXPECT_EQ(-1, chmod("file", 0600));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(2, count_sentinels());
+}
+
 /* One of two marks is taken over, and the other one stays. */
 TEST_F(sentinel, one_mark_of_two)
 {
