@@ -42,7 +42,7 @@ bench-check: ## a few figures of it, compared with those in bench/check.csv; par
 check: ## format, lints, documentation, style of the patches; no virtual machine
 	@scripts/run-tests check
 
-models: ## search the models of the checkpoint schemes for errors (docs/checkpoints.md)
+models: ## search the models for errors (docs/checkpoints.md, docs/restart.md)
 	@scripts/run-tests models
 
 vm: ## a root shell in the patched kernel; CMD='...' runs one command there
