@@ -30,6 +30,9 @@ test-kcsan: ## the tests under a kernel that looks for data races
 test-up: ## barriers and checkpoints under a kernel for one CPU, without preemption (TINY_SRCU)
 	@scripts/run-tests up
 
+test-load: ## many tasks, groups, marks and kills, as many as a machine of 6 GB takes; half an hour
+	@scripts/load-test
+
 test-crash: ## power cuts for the change journal; CUTS=50 SNAPSHOTS=0 SEED=..., see scripts/crash-test
 	@scripts/crash-test --cuts $(or $(CUTS),50) --snapshots $(or $(SNAPSHOTS),0) $(if $(SEED),--seed $(SEED))
 
@@ -78,5 +81,5 @@ distclean: ## and the cache, which all clones share
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 16
 
-.PHONY: all demo test test-debug test-kcsan test-up test-crash bench bench-check check models vm module headers samples kernel-tree \
+.PHONY: all demo test test-debug test-kcsan test-up test-load test-crash bench bench-check check models vm module headers samples kernel-tree \
 	export bisect rebase clean distclean help
