@@ -48,4 +48,22 @@ static inline void cgroup_begin(struct __test_metadata *const _metadata)
 	guard_start(_metadata, cgroup_end);
 }
 
+static inline int cgroup_fd(struct __test_metadata *const _metadata)
+{
+	const int fd = open(cgroup, O_RDONLY | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	return fd;
+}
+
+/* Whoever is in it raises no event to the group that has this descriptor. */
+static inline void cgroup_exempt(struct __test_metadata *const _metadata,
+				 int group_fd)
+{
+	const int fd = cgroup_fd(_metadata);
+
+	ASSERT_EQ(0, ioctl(group_fd, FAN_IOC_EXEMPT, fd));
+	close(fd);
+}
+
 #endif /* __CGROUP_H */
