@@ -119,4 +119,5 @@ def main():
         print(f"{count / operations:10.1f} {names[name]}")
 
 
-main()
+if __name__ == "__main__":
+    main()
