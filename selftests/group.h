@@ -291,9 +291,13 @@ expect_barrier(struct __test_metadata *const _metadata, struct group *g,
 /* ------------------------------- fdinfo -------------------------------- */
 
 struct group_state {
-	unsigned int flags;
+	unsigned int flags;	/* of a queue 0: it does not show them */
 	long pending, queued, inflight, overflows;
 	pid_t owner;
+	unsigned long long id;
+	unsigned long long oldest;	/* cookie of a question, or 0 */
+	pid_t asker;			/* who waits for the answer to it */
+	unsigned long long msecs;	/* and for how long */
 };
 
 static inline void read_fdinfo(struct __test_metadata *const _metadata,
@@ -308,21 +312,27 @@ static inline void read_fdinfo(struct __test_metadata *const _metadata,
 static inline struct group_state
 group_state(struct __test_metadata *const _metadata, const struct group *g)
 {
-	struct group_state st;
+	struct group_state st = {};
 	const char *line;
 	char buf[8192];
 
 	read_fdinfo(_metadata, g, buf, sizeof(buf));
 	line = strstr(buf, "\nfanotify flags:");
-	ASSERT_NE(NULL, line);
-	ASSERT_EQ(1, sscanf(line, "\nfanotify flags:%x event-flags:",
-			    &st.flags));
+	if (line) {
+		ASSERT_EQ(1, sscanf(line, "\nfanotify flags:%x event-flags:",
+				    &st.flags));
+	}
 	line = strstr(buf, "\nvfs-filter pending:");
 	ASSERT_NE(NULL, line);
 	ASSERT_EQ(5, sscanf(line, "\nvfs-filter pending:%ld queued:%ld "
 			    "inflight:%ld overflows:%ld owner:%d\n",
 			    &st.pending, &st.queued, &st.inflight,
 			    &st.overflows, &st.owner));
+	line = strstr(buf, "\nvfs-filter-group id:");
+	ASSERT_NE(NULL, line);
+	ASSERT_EQ(4, sscanf(line, "\nvfs-filter-group id:%llu oldest:%llu "
+			    "pid:%d msecs:%llu\n",
+			    &st.id, &st.oldest, &st.asker, &st.msecs));
 	return st;
 }
 

@@ -295,7 +295,8 @@ impl Class for Filter {
     }
 
     fn show_fdinfo(group: ArcBorrow<'_, Group>, reader: Reader, m: &SeqFile) {
-        let counts = group.counts();
+        let (counts, oldest) = group.state();
+        let pid = oldest.as_ref().and_then(|event| event.pid());
         let nr = group
             .listeners()
             .with_process(reader, |process| process.nr_for_reader(m));
@@ -309,10 +310,6 @@ impl Class for Filter {
             counts.overflows,
             nr.unwrap_or(0)
         );
-
-        let oldest = group.oldest();
-        let pid = oldest.as_ref().and_then(|event| event.pid());
-
         seq_print!(
             m,
             "vfs-filter-group id:{} oldest:{} pid:{} msecs:{}\n",

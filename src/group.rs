@@ -214,13 +214,12 @@ impl<A: Default> Group<A> {
         }
     }
 
-    pub(crate) fn counts(&self) -> Counts {
-        self.queue.lock().counts()
-    }
+    /// What there is in the queue, and the first question that has no answer, read or not: as both
+    /// are at one moment.
+    pub(crate) fn state(&self) -> (Counts, Option<Arc<Event>>) {
+        let queue = self.queue.lock();
 
-    /// The first question that has no answer, read or not.
-    pub(crate) fn oldest(&self) -> Option<Arc<Event>> {
-        self.queue.lock().oldest()
+        (queue.counts(), queue.oldest())
     }
 
     /// Memory for a question, and for the operation if `wants_asked`. Fails with `ENOMEM`.

@@ -90,7 +90,12 @@ impl Posts {
         post.set_place(self.pushed);
         self.added(&post);
         if post.is_operation() {
-            trace::post(self.group, post.cookie(), post.mask(Form::Post), post.result());
+            trace::post(
+                self.group,
+                post.cookie(),
+                post.mask(Form::Post),
+                post.result(),
+            );
         }
         self.lane.push_back(post);
     }
