@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Prints what happens to the files of a directory tree, before and after it does.
+//! Prints what happens to the files of a directory tree, before and after it does; or who holds up
+//! whom on this machine.
 
 mod line;
 mod listener;
 mod policy;
 mod signals;
+mod top;
 mod tree;
 
 use clap::Parser;
@@ -15,6 +17,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use vfs_filter::Group;
 use vfs_filter::Scope;
 
@@ -22,11 +25,14 @@ use vfs_filter::Scope;
 ///
 /// Each PRE line is a task that waits; the ANSWER line lets it go on or fails it; the POST line
 /// is what its system call then returned. Ctrl-C ends the listener, and nothing waits any more.
+///
+/// With --top it watches nothing, and shows all groups of this machine: how many tasks wait for
+/// each, which one for longest, and for whom.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
     /// Files or directories to watch, with all below them on the same file system
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "top", value_name = "PATH")]
     paths: Vec<PathBuf>,
 
     /// Fail writes with EPERM if the file's name matches (its path, if GLOB has a slash)
@@ -40,6 +46,23 @@ struct Args {
     /// Ask about each file once, then ignore it until the next checkpoint, which is SIGUSR1
     #[arg(long)]
     ignore_after_first: bool,
+
+    /// Show which group holds up whom, and since when; the one to blame comes first
+    #[arg(long, conflicts_with_all = ["paths", "deny", "mark", "ignore_after_first"])]
+    top: bool,
+
+    /// With --top: show that once
+    #[arg(long, requires = "top")]
+    once: bool,
+
+    /// With --top: seconds from one table to the next
+    #[arg(long, requires = "top", value_name = "SECONDS", default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    interval: u64,
+
+    /// With --top: count what there is in a second, by trace events, which needs tracefs
+    #[arg(long, requires = "top", conflicts_with = "once")]
+    rates: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -76,6 +99,11 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let signals = signals::Signals::catch()?;
+    if args.top {
+        let interval = (!args.once).then(|| Duration::from_secs(args.interval));
+        let rates = args.rates;
+        return top::Top { interval, rates }.run(signals, io::stdout().lock());
+    }
     let group = Group::builder().report_name(true).nonblock(true).init()?;
     let tree = tree::Tree::open(&args.paths, args.mark.into())?;
     let policy = policy::Policy {
