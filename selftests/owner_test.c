@@ -430,4 +430,32 @@ TEST_F(owner, read_by_former)
 	expect_post(_metadata, self->g, &pre, 2);
 }
 
+static long read_one(void *arg)
+{
+	const struct group *g = arg;
+	char buf[4096];
+
+	return read(g->fd, buf, sizeof(buf));
+}
+
+/* And what a child has read that ended, even if the owner is the same. */
+TEST_F(owner, read_by_child)
+{
+	struct job *writer = write_start(_metadata, "file", "ab"), *child;
+	struct event pre;
+
+	wait_pending(_metadata, self->g, 1);
+	child = __job_prepare(_metadata, read_one, self->g, true);
+	job_go(_metadata, child);
+	EXPECT_LT(0, job_join(_metadata, child));
+	expect_silence(_metadata, self->g);
+	EXPECT_EQ(0, own(self->g));
+	pre = expect_pre(_metadata, self->g, writer->pid);
+	EXPECT_EQ(0, own(self->g));
+	expect_silence(_metadata, self->g);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(2, job_join(_metadata, writer));
+	expect_post(_metadata, self->g, &pre, 2);
+}
+
 TEST_HARNESS_MAIN

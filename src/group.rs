@@ -349,11 +349,11 @@ impl<A: Default> Group<A> {
     }
 
     /// Makes the current process that of a file. What others have read of it and not answered is to
-    /// be read again: it can be of a process that was there before.
+    /// be read again: it can be of a process that was there before, or of a child that has ended,
+    /// whoever was the owner.
     pub(crate) fn own(&self, reader: Reader) {
-        if self.listeners.own(reader) {
-            self.put_back_all(reader, Some(Id::of_current_process()));
-        }
+        self.listeners.own(reader);
+        self.put_back_all(reader, Some(Id::of_current_process()));
     }
 
     /// A queue is opened by the current process. Fails with `ENOSPC` if there are too many.

@@ -156,8 +156,8 @@ impl Listeners {
         class::interest_grew();
     }
 
-    /// Makes the current process that of a file. Returns whether it was another one.
-    pub(crate) fn own(&self, reader: Reader) -> bool {
+    /// Makes the current process that of a file.
+    pub(crate) fn own(&self, reader: Reader) {
         let process = Pid::current_process();
         let mut places = self.places.lock();
         let place = places.of(reader);
@@ -165,7 +165,7 @@ impl Listeners {
             place.and_then(|place| Some((place, places.listeners[place].as_mut()?)))
         else {
             drop(places);
-            return false;
+            return;
         };
         let old = core::mem::replace(&mut listener.process, process);
         let changed = listener.process != old;
@@ -177,7 +177,6 @@ impl Listeners {
             // What the former process does is to be seen, even where it has been looked for groups.
             class::interest_grew();
         }
-        changed
     }
 
     /// Is it one of the processes?
