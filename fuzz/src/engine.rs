@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! LibAFL, put together: programs are mutated, and kept if the kernel takes an edge that it has not
-//! taken before.
+//! taken before, or a call ends as it has not before.
 
 use crate::executor::KernelExecutor;
 use crate::mutators;
@@ -44,7 +44,7 @@ pub(crate) struct Plan {
 
 /// Runs until the time is over or a task hangs.
 pub(crate) fn fuzz(executor: &mut KernelExecutor, plan: &Plan) -> Result<(), Error> {
-    let mut feedback = MaxMapFeedback::new(executor.edges());
+    let mut feedback = MaxMapFeedback::new(executor.features());
     let mut objective = CrashFeedback::new();
     let mut state = StdState::new(
         StdRand::with_seed(plan.seed),
@@ -55,7 +55,7 @@ pub(crate) fn fuzz(executor: &mut KernelExecutor, plan: &Plan) -> Result<(), Err
     )?;
     let mut manager = SimpleEventManager::new(NopMonitor::new());
     let mut fuzzer = StdFuzzer::new(QueueScheduler::new(), feedback, objective);
-    let mutators = mutators::ALL.merge(havoc_mutations());
+    let mutators = mutators::all().merge(havoc_mutations());
     let stage = StdMutationalStage::with_max_iterations(StdScheduledMutator::new(mutators), TURN);
     let mut stages = tuple_list!(stage);
 

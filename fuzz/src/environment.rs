@@ -3,7 +3,10 @@
 //! What all programs share: buffers for coverage, memory for cookies, files that are out of reach
 //! in the root of a program, and the tree that each finds there.
 
+use crate::kcov;
 use crate::kcov::Buffer;
+use crate::kcov::EDGES;
+use crate::program::Call;
 use crate::sys;
 use crate::sys::Arg;
 use crate::sys::Mapping;
@@ -15,6 +18,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// Tasks that do something with files.
 pub(crate) const WORKERS: usize = 3;
@@ -30,6 +34,15 @@ const SENTINELS: &str = "/sys/fs/fanotify/vfs_filter/sentinels";
 
 /// How many of the cookies that were read are remembered.
 const COOKIES: usize = 256;
+/// Words of memory: the number of cookies, the cookies, how many listeners wait for a task that
+/// was killed, and a bit for each sign.
+const MEMORY: usize = 4096 / 8;
+const DYING: usize = 1 + COOKIES;
+const FIRST_SIGN: usize = 1 + DYING;
+/// How many signs are told apart.
+const SIGNS: usize = (MEMORY - FIRST_SIGN) * 64;
+/// What a program can be kept for: edges that the kernel takes, and signs.
+pub(crate) const FEATURES: usize = EDGES + SIGNS;
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -37,11 +50,13 @@ pub(crate) struct Environment {
     kcov: Vec<Buffer>,
     memory: Mapping,
     files: Vec<File>,
+    /// Whether each call is told of.
+    tells: bool,
 }
 
 impl Environment {
     /// Opens and makes all of it. Without KCOV only if `blind`.
-    pub(crate) fn new(blind: bool) -> io::Result<Self> {
+    pub(crate) fn new(blind: bool, tells: bool) -> io::Result<Self> {
         let buffers = if blind { 0 } else { 1 + WORKERS + FORKS };
         fs::create_dir_all(ROOT.to_string_lossy().as_ref())?;
         fs::create_dir_all(CGROUP)?;
@@ -53,7 +68,8 @@ impl Environment {
             kcov: (0..buffers)
                 .map(|_| Buffer::new())
                 .collect::<io::Result<_>>()?,
-            memory: Mapping::new(-1, 4096)?,
+            tells,
+            memory: Mapping::new(-1, MEMORY * 8)?,
             files: files
                 .into_iter()
                 .chain([Ok(lift)])
@@ -64,12 +80,36 @@ impl Environment {
     /// Before a program.
     pub(crate) fn reset(&self) {
         self.kcov.iter().for_each(Buffer::reset);
-        self.memory.words()[0].store(0, Relaxed);
+        let words = self.memory.words();
+        words[0].store(0, Relaxed);
+        words[DYING..]
+            .iter()
+            .for_each(|word| word.store(0, Relaxed));
     }
 
-    /// After it.
-    pub(crate) fn fold(&self, edges: &mut [u8]) {
+    /// After it: 1 for each of the [`FEATURES`] that was there.
+    pub(crate) fn fold(&self, features: &mut [u8]) {
+        let (edges, signs) = features.split_at_mut(EDGES);
         self.kcov.iter().for_each(|buffer| buffer.fold(edges));
+        let words = &self.memory.words()[FIRST_SIGN..];
+        for (at, sign) in signs.iter_mut().enumerate() {
+            *sign = u8::from(words[at / 64].load(Relaxed) & (1 << (at % 64)) != 0);
+        }
+    }
+
+    /// How a call ended.
+    pub(crate) fn ended(&self, call: &Call, done: i64) {
+        self.saw(call.sign(done));
+        if self.tells {
+            println!("{call} = {done}");
+        }
+    }
+
+    /// Something that can be seen from outside of the kernel: how a call ended, what an event is.
+    /// It is what a program is kept for beside edges, and without KCOV the only thing.
+    pub(crate) fn saw(&self, sign: u64) {
+        let at = kcov::mix(sign) as usize % SIGNS;
+        self.memory.words()[FIRST_SIGN + at / 64].fetch_or(1 << (at % 64), Relaxed);
     }
 
     /// Follows the calling task, which is the listener (0), a worker, or a child.
@@ -84,6 +124,18 @@ impl Environment {
         let words = self.memory.words();
         let at = words[0].fetch_add(1, Relaxed) as usize % COOKIES;
         words[1 + at].store(cookie, Relaxed);
+    }
+
+    /// Waits for a task that was killed. That its listener has not answered is no reason to wait.
+    pub(crate) fn wait_for_dying(&self, ended: impl Fn(Duration) -> bool) {
+        self.memory.words()[DYING].fetch_add(1, Relaxed);
+        while !ended(Duration::from_secs(1)) {}
+        self.memory.words()[DYING].fetch_sub(1, Relaxed);
+    }
+
+    /// Does any task wait for one?
+    pub(crate) fn waits_for_dying(&self) -> bool {
+        self.memory.words()[DYING].load(Relaxed) != 0
     }
 
     /// The last cookie (0) that was read, or an earlier one; 0 if there is none.

@@ -15,6 +15,8 @@ pub(crate) struct Events {
     pub(crate) ended: Vec<(u64, i64)>,
     /// Descriptors that came with it, and are to be closed.
     pub(crate) descriptors: Vec<RawFd>,
+    /// What kinds of events they are, for [`crate::environment::Environment::saw`].
+    pub(crate) signs: Vec<u64>,
 }
 
 /// Takes apart what was read; `None` if it is malformed.
@@ -42,12 +44,17 @@ fn one(event: &[u8], events: &mut Events) -> Option<()> {
     let mut records = event.get(metadata..)?;
     while !records.is_empty() {
         let length = usize::from(u16::from_le_bytes(bytes_at(records, 2)?));
-        let (record, rest) = records.split_at_checked(length)?;
+        // One of no bytes would have no end.
+        let (record, rest) = records.split_at_checked(length.max(4))?;
         records = rest;
         match *record.first()? {
             uapi::INFO_OP => {
                 let result = i64::from_le_bytes(bytes_at(record, 16)?);
                 op = Some((u64::from_le_bytes(bytes_at(record, 8)?), result));
+                let flags = u64::from(u32_at(record, 4)?);
+                events
+                    .signs
+                    .push(mask ^ (flags << 32) ^ result.min(1) as u64);
             }
             uapi::INFO_PIDFD => {
                 let fd = u32_at(record, 4)? as RawFd;
@@ -119,6 +126,7 @@ mod tests {
             cookies: vec![7],
             ended: vec![(7, -5)],
             descriptors: vec![],
+            signs: vec![2 << 40, (2 << 52) ^ -5i64 as u64],
         };
         assert_eq!(parse(&bytes), Some(expected));
     }
@@ -137,6 +145,7 @@ mod tests {
             (6, 25),
             (26, 0),
             (26, 25),
+            (26, 3),
             (32, 0),
             (40, 1),
         ] {
@@ -144,7 +153,7 @@ mod tests {
             bad[at] = value;
             assert_eq!(parse(&bad), None, "byte {at} is {value}");
         }
-        assert_eq!(parse(&event(2 << 40 | 2 << 52, 7, 0)), None);
+        assert_eq!(parse(&event((2 << 40) | (2 << 52), 7, 0)), None);
     }
 
     #[test]

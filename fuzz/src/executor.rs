@@ -5,6 +5,7 @@
 
 use crate::environment;
 use crate::environment::Environment;
+use crate::environment::FEATURES;
 use crate::kcov::EDGES;
 use crate::log::Log;
 use crate::program;
@@ -32,14 +33,14 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// One that was killed ends, and all of its tasks with it. If not: a hang.
 const END: Duration = Duration::from_secs(120);
 
-/// The edges of the last program.
-pub(crate) type Edges = OwnedMapObserver<u8>;
+/// The features of the last program.
+pub(crate) type Features = OwnedMapObserver<u8>;
 
 /// See the head of this file.
 pub(crate) struct KernelExecutor {
     env: Environment,
     log: Log,
-    observers: (Edges, ()),
+    observers: (Features, ()),
     folder: PathBuf,
     limit: Duration,
     complaints: Vec<String>,
@@ -55,19 +56,19 @@ impl KernelExecutor {
         Ok(Self {
             env,
             log: Log::open()?,
-            observers: (Edges::new("edges", vec![0; EDGES]), ()),
+            observers: (Features::new("features", vec![0; FEATURES]), ()),
             folder,
             limit: LIMIT * slow,
             complaints: Vec::new(),
-            seen: vec![0; EDGES],
+            seen: vec![0; FEATURES],
             hung: false,
             killed: 0,
             wrong: 0,
         })
     }
 
-    /// Where the edges are.
-    pub(crate) fn edges(&self) -> &Edges {
+    /// Where they are.
+    pub(crate) fn features(&self) -> &Features {
         &self.observers.0
     }
 
@@ -88,11 +89,11 @@ impl KernelExecutor {
         let calls = program::decode(bytes);
         self.env.reset();
         self.spawn(|env| run::program(env, &calls));
-        let mut edges = self.observers.0.as_slice_mut();
-        edges.fill(0);
-        self.env.fold(&mut edges);
-        for (seen, edge) in self.seen.iter_mut().zip(edges.iter()) {
-            *seen |= edge;
+        let features = self.observers.0.as_slice_mut();
+        features.fill(0);
+        self.env.fold(features);
+        for (seen, feature) in self.seen.iter_mut().zip(features.iter()) {
+            *seen |= feature;
         }
         let verdict = self.verdict();
         if matches!(verdict, ExitKind::Crash) {
@@ -171,8 +172,16 @@ impl KernelExecutor {
         self.complaints.push(said);
     }
 
-    fn end_of(&self, child: &Child) -> Option<i32> {
-        child.wait(self.limit).or_else(|| {
+    fn end_of(&mut self, child: &Child) -> Option<i32> {
+        let mut status = child.wait(self.limit);
+        if status.is_none() && self.env.waits_for_dying() {
+            status = child.wait(END);
+            if status.is_none() && self.env.waits_for_dying() {
+                self.complaints
+                    .push("a task that was killed has not ended".to_owned());
+            }
+        }
+        status.or_else(|| {
             child.signal(libc::SIGKILL);
             child.wait(END)
         })
@@ -187,11 +196,13 @@ fn hash(bytes: &[u8]) -> u64 {
 
 impl fmt::Display for KernelExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let edges = self.seen.iter().filter(|edge| **edge != 0).count();
+        let (edges, signs) = self.seen.split_at(EDGES);
+        let [edges, signs] =
+            [edges, signs].map(|seen| seen.iter().filter(|one| **one != 0).count());
         let (killed, wrong) = (self.killed, self.wrong);
         write!(
             f,
-            "{edges} edges, {killed} killed at their limit, {wrong} wrong"
+            "{edges} edges, {signs} signs, {killed} killed at their limit, {wrong} wrong"
         )
     }
 }
@@ -210,7 +221,7 @@ impl<EM, S: HasExecutions, Z> Executor<EM, BytesInput, S, Z> for KernelExecutor 
 }
 
 impl HasObservers for KernelExecutor {
-    type Observers = (Edges, ());
+    type Observers = (Features, ());
 
     fn observers(&self) -> RefIndexable<&Self::Observers, Self::Observers> {
         RefIndexable::from(&self.observers)

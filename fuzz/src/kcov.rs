@@ -62,6 +62,6 @@ impl Buffer {
 }
 
 /// Spreads addresses that differ in a few bits.
-fn mix(address: u64) -> u64 {
+pub(crate) fn mix(address: u64) -> u64 {
     address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
 }

@@ -41,7 +41,7 @@ struct Arguments {
     /// Without coverage, on a kernel that has no KCOV.
     #[arg(long)]
     blind: bool,
-    /// Runs the programs so many times each, and no others.
+    /// Runs the programs so many times each, and no others, and says how each call ended.
     #[arg(long)]
     replay: Option<usize>,
     /// Where finds go: corpus/ and wrong/, and the program that runs, in "current".
@@ -80,7 +80,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments = Arguments::parse();
     let programs = read_programs(&arguments.programs)?;
     make_folders(&arguments.out)?;
-    let env = Environment::new(arguments.blind)?;
+    let env = Environment::new(arguments.blind, arguments.replay.is_some())?;
     let mut executor = KernelExecutor::new(env, arguments.slow, arguments.out)?;
     if let Some(times) = arguments.replay {
         for program in &programs {

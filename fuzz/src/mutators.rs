@@ -12,6 +12,7 @@ use libafl::mutators::Mutator;
 use libafl::state::HasRand;
 use libafl::Error;
 use libafl_bolts::rands::Rand;
+use libafl_bolts::tuples::tuple_list;
 use libafl_bolts::Named;
 use std::borrow::Cow;
 
@@ -32,26 +33,19 @@ pub(crate) enum CallMutator {
     Bit,
 }
 
-/// All of them, for a tuple of mutators.
-pub(crate) const ALL: (
-    CallMutator,
-    (
-        CallMutator,
-        (CallMutator, (CallMutator, (CallMutator, (CallMutator, ())))),
-    ),
-) = (
-    CallMutator::Insert,
-    (
+type Three<T> = (CallMutator, (CallMutator, (CallMutator, T)));
+
+/// All of them, as LibAFL has a list of mutators.
+pub(crate) fn all() -> Three<Three<()>> {
+    tuple_list!(
+        CallMutator::Insert,
         CallMutator::Repeat,
-        (
-            CallMutator::Remove,
-            (
-                CallMutator::Move,
-                (CallMutator::Argument, (CallMutator::Bit, ())),
-            ),
-        ),
-    ),
-);
+        CallMutator::Remove,
+        CallMutator::Move,
+        CallMutator::Argument,
+        CallMutator::Bit
+    )
+}
 
 impl Named for CallMutator {
     fn name(&self) -> &Cow<'static, str> {

@@ -6,7 +6,9 @@
 //! What calls do is in [`crate::run`] and [`crate::work`].
 
 use crate::uapi;
+use crate::work;
 use std::fmt;
+use std::iter;
 
 /// The length of a call, in bytes.
 pub(crate) const RECORD: usize = 16;
@@ -103,6 +105,17 @@ impl Call {
         record
     }
 
+    /// A number for each kind of call, with its table entry, and how it ended: the errno, or 0.
+    pub(crate) fn sign(&self, done: i64) -> u64 {
+        let entry = match self.kind {
+            Kind::Work => usize::from(self.b) % work::WORKS,
+            Kind::Ioctl => usize::from(self.b) % uapi::IOCTLS.len(),
+            Kind::Mark => usize::from(self.b >> 3) % uapi::MARKS.len(),
+            _ => 0,
+        };
+        self.kind as u64 | ((entry as u64) << 8) | (done.min(0).unsigned_abs() << 16)
+    }
+
     /// Flags of `fanotify_init(2)`; `c` odd: any bits at all.
     pub(crate) fn init_flags(&self) -> u32 {
         uapi::INIT ^ known(self.x, uapi::INIT_KNOWN, self.c)
@@ -161,11 +174,10 @@ pub(crate) fn encode(calls: &[Call]) -> Vec<u8> {
 
 /// A program as it is kept in a file: a line for each call, with what it means after a `#`.
 pub(crate) fn print(bytes: &[u8]) -> String {
-    let lines = decode(bytes)
-        .iter()
-        .map(|call| format!("{call}\n"))
-        .collect::<String>();
-    format!("# SPDX-License-Identifier: GPL-2.0\n{lines}")
+    let calls = decode(bytes);
+    let lines = calls.iter().map(ToString::to_string);
+    let lines = iter::once("# SPDX-License-Identifier: GPL-2.0".to_owned()).chain(lines);
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// Reads such a file; what is not two hexadecimal digits for each byte is an error, with its line.

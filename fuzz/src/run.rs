@@ -73,34 +73,27 @@ impl Listener<'_> {
     fn run(&mut self, calls: &[Call]) {
         let mut calls = calls.iter();
         while let Some(call) = calls.next() {
-            match call.kind {
+            let done = match call.kind {
                 Kind::Fork if self.first && self.children.len() < FORKS => {
                     let length = (1 + usize::from(call.b % 6)).min(calls.len());
                     let (theirs, ours) = calls.as_slice().split_at(length);
                     calls = ours.iter();
                     self.fork(theirs);
+                    0
                 }
-                Kind::Fork => {}
-                Kind::Init => {
-                    self.keep(init(call.init_flags(), call.b & 2));
-                }
+                Kind::Fork => 0,
+                Kind::Init => self.keep(init(call.init_flags(), call.b & 2)),
                 Kind::Mark => self.mark(call),
                 Kind::Work => self.work(call),
-                Kind::Read => drop(self.read(call)),
+                Kind::Read => self.read(call).1,
                 Kind::Answer => self.answer(call),
                 Kind::Ioctl => self.ioctl(call),
+                Kind::Close if self.files.is_empty() => 0,
                 Kind::Close => {
-                    if !self.files.is_empty() {
-                        let at = usize::from(call.a) % self.files.len();
-                        sys::close(self.files.remove(at));
-                    }
+                    let at = usize::from(call.a) % self.files.len();
+                    sys::close(self.files.remove(at))
                 }
-                Kind::Signal => {
-                    const SIGNALS: [i32; 3] = [libc::SIGKILL, libc::SIGSTOP, libc::SIGCONT];
-                    if let Some(worker) = &self.workers[usize::from(call.a) % WORKERS] {
-                        worker.signal(SIGNALS[usize::from(call.b) % SIGNALS.len()]);
-                    }
-                }
+                Kind::Signal => self.signal(call),
                 Kind::Look => self.look(call),
                 Kind::Lift => {
                     let number = if call.c & 1 == 0 {
@@ -108,12 +101,27 @@ impl Listener<'_> {
                     } else {
                         call.y
                     };
-                    sys::write(self.env.lift(), format!("{number}\n").as_bytes());
+                    sys::write(self.env.lift(), format!("{number}\n").as_bytes())
                 }
                 Kind::Mount => mount(call),
                 Kind::Serve => self.serve(call),
-            }
+            };
+            self.env.ended(call, done);
         }
+    }
+
+    fn signal(&mut self, call: &Call) -> i64 {
+        const SIGNALS: [i32; 3] = [libc::SIGKILL, libc::SIGSTOP, libc::SIGCONT];
+        let signal = SIGNALS[usize::from(call.b) % SIGNALS.len()];
+        let worker = &mut self.workers[usize::from(call.a) % WORKERS];
+        // A child of the listener is not the parent of its workers, and cannot wait for them.
+        if let Some(killed) = worker.take_if(|_| signal == libc::SIGKILL && self.first) {
+            killed.signal(signal);
+            self.env.wait_for_dying(|time| killed.ended(time));
+        } else if let Some(worker) = worker {
+            worker.signal(signal);
+        }
+        0
     }
 
     /// A group or queue of the program, any of those that are open.
@@ -123,10 +131,11 @@ impl Listener<'_> {
     }
 
     /// A descriptor, if the call has made one.
-    fn keep(&mut self, made: i64) {
+    fn keep(&mut self, made: i64) -> i64 {
         if let Ok(fd @ 0..) = RawFd::try_from(made) {
             self.files.push(fd);
         }
+        made
     }
 
     fn fork(&mut self, calls: &[Call]) {
@@ -141,7 +150,7 @@ impl Listener<'_> {
         self.children.extend(child);
     }
 
-    fn mark(&self, call: &Call) {
+    fn mark(&self, call: &Call) -> i64 {
         let (flags, mask) = (call.mark_flags(), call.mark_mask());
         let dir = if call.a & 0x80 == 0 {
             libc::AT_FDCWD
@@ -154,39 +163,44 @@ impl Listener<'_> {
             1 if call.a & 0x80 != 0 => None,
             index => Some(NAMES[usize::from(index)]),
         };
-        mark(self.file(call.a & 0xf), flags, mask, dir, path);
+        mark(self.file(call.a & 0xf), flags, mask, dir, path)
     }
 
-    fn work(&mut self, call: &Call) {
+    fn work(&mut self, call: &Call) -> i64 {
         let task = usize::from(call.a) % WORKERS;
         let worker = &mut self.workers[task];
-        if worker.as_ref().is_none_or(Worker::ended) {
+        if worker
+            .as_ref()
+            .is_none_or(|worker| worker.ended(Duration::ZERO))
+        {
             *worker = Worker::start(self.env, 1 + task).ok();
         }
         if let Some(worker) = worker {
             worker.order(call);
         }
+        0
     }
 
-    /// Returns the cookies of what can be answered.
-    fn read(&mut self, call: &Call) -> Vec<u64> {
+    /// Returns the cookies of what can be answered, and what read(2) did.
+    fn read(&mut self, call: &Call) -> (Vec<u64>, i64) {
         let mut buffer = [0; 16 * 1024];
         let fd = self.file(call.a);
         if !sys::readable(fd, PATIENCE) {
-            return Vec::new();
+            return (Vec::new(), -i64::from(libc::ETIME));
         }
         if call.b & 1 != 0 {
-            sys::call(libc::SYS_read, [fd.into(), Arg::Nowhere(4096)]);
-            return Vec::new();
+            let done = sys::call(libc::SYS_read, [fd.into(), Arg::Nowhere(4096)]);
+            return (Vec::new(), done);
         }
         let length = match call.x as usize % (buffer.len() + 1) {
             0 => buffer.len(),
             length => length,
         };
-        let length = usize::try_from(sys::read(fd, &mut buffer[..length])).unwrap_or(0);
+        let done = sys::read(fd, &mut buffer[..length]);
+        let length = usize::try_from(done).unwrap_or(0);
         let Some(events) = event::parse(&buffer[..length]) else {
             self.status = MALFORMED;
-            return Vec::new();
+            return (Vec::new(), 0);
         };
         for fd in events.descriptors {
             sys::close(fd);
@@ -195,16 +209,17 @@ impl Listener<'_> {
             .cookies
             .iter()
             .for_each(|cookie| self.env.remember(*cookie));
-        events.cookies
+        events.signs.iter().for_each(|sign| self.env.saw(*sign));
+        (events.cookies, done)
     }
 
-    fn answer(&self, call: &Call) {
+    fn answer(&self, call: &Call) -> i64 {
         let verdict = match call.c & 1 {
             0 => uapi::VERDICTS[usize::from(call.b) % uapi::VERDICTS.len()],
             _ => (call.y >> 32) as u32,
         };
         let mut answers = Vec::new();
-        for back in 0..=usize::from(call.c >> 5 & 3) {
+        for back in 0..=usize::from((call.c >> 5) & 3) {
             let cookie = match call.c & 8 {
                 0 => self.env.cookie(call.x as usize % 256 + back),
                 _ => call.y,
@@ -212,7 +227,7 @@ impl Listener<'_> {
             answers.extend(event::answer(cookie, verdict));
         }
         if call.c & 0x10 != 0 {
-            let at = call.x as usize >> 8 & 0xff;
+            let at = (call.x as usize >> 8) & 0xff;
             let length = answers.len();
             answers[at % length] ^= call.y as u8;
         }
@@ -228,10 +243,10 @@ impl Listener<'_> {
                 libc::SYS_write,
                 [self.file(call.a).into(), Arg::Nowhere(24)],
             ),
-        };
+        }
     }
 
-    fn ioctl(&mut self, call: &Call) {
+    fn ioctl(&mut self, call: &Call) -> i64 {
         let fd = self.file(call.a);
         let request = uapi::IOCTLS[usize::from(call.b) % uapi::IOCTLS.len()];
         match request {
@@ -244,13 +259,13 @@ impl Listener<'_> {
                     call.x
                 };
                 let made = sys::ioctl(fd, request, nonblock ^ changed);
-                self.keep(made);
+                self.keep(made)
             }
             uapi::IOC_EXEMPT if call.c & 1 == 0 => {
-                sys::ioctl(fd, request, self.env.cgroup(call.x) as u32);
+                sys::ioctl(fd, request, self.env.cgroup(call.x) as u32)
             }
             uapi::IOC_DEADLINE | uapi::FIONREAD if call.c & 8 != 0 => {
-                sys::ioctl(fd, request, call.x);
+                sys::ioctl(fd, request, call.x)
             }
             uapi::IOC_DEADLINE | uapi::FIONREAD => {
                 let verdict = uapi::VERDICTS[usize::from(call.c >> 4) % uapi::VERDICTS.len()];
@@ -267,13 +282,13 @@ impl Listener<'_> {
                 let mut bytes = [0; 64];
                 bytes[..4].copy_from_slice(&msecs.to_le_bytes());
                 bytes[4..8].copy_from_slice(&verdict.to_le_bytes());
-                sys::ioctl_bytes(fd, request, &mut bytes);
+                sys::ioctl_bytes(fd, request, &mut bytes)
             }
-            _ => drop(sys::ioctl(fd, request, call.x)),
+            _ => sys::ioctl(fd, request, call.x),
         }
     }
 
-    fn look(&self, call: &Call) {
+    fn look(&self, call: &Call) -> i64 {
         let mut text = [0; 8192];
         let lists = self.env.sentinels();
         sys::call(
@@ -282,15 +297,16 @@ impl Listener<'_> {
         );
         sys::read(lists, &mut text);
         let Ok(name) = CString::new(format!("proc/self/fdinfo/{}", self.file(call.a))) else {
-            return;
+            return 0;
         };
         if let Ok(fd @ 0..) = RawFd::try_from(sys::open(&name, libc::O_RDONLY)) {
             sys::read(fd, &mut text[..1 + usize::from(call.c) * 32]);
             sys::close(fd);
         }
+        0
     }
 
-    fn serve(&mut self, call: &Call) {
+    fn serve(&mut self, call: &Call) -> i64 {
         let verdict = uapi::VERDICTS[usize::from(call.b) % uapi::VERDICTS.len()];
         for _ in 0..=call.c & 0x1f {
             let read = Call {
@@ -299,14 +315,15 @@ impl Listener<'_> {
                 x: 0,
                 ..*call
             };
-            let cookies = self.read(&read);
+            let (cookies, done) = self.read(&read);
             if cookies.is_empty() {
-                return;
+                return done;
             }
             for cookie in cookies {
                 sys::write(self.file(call.a), &event::answer(cookie, verdict));
             }
         }
+        0
     }
 }
 
@@ -326,7 +343,7 @@ fn mark(group: RawFd, flags: u32, mask: u64, dir: RawFd, path: Option<&CStr>) ->
     )
 }
 
-fn mount(call: &Call) {
+fn mount(call: &Call) -> i64 {
     const READ_ONLY: u64 = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
     let umount = |flags: i32| sys::call(libc::SYS_umount2, [Arg::Name(c"m"), flags.into()]);
     let mount = |source, kind, flags: u64| {
@@ -343,7 +360,7 @@ fn mount(call: &Call) {
         3 => umount(libc::MNT_DETACH),
         4 => mount(c"", c"", READ_ONLY),
         _ => mount(c".", c"", libc::MS_BIND),
-    };
+    }
 }
 
 /// Whether a new group works: a task that writes is asked about, allowed, and its end is told.

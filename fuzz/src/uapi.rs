@@ -23,7 +23,7 @@ pub(crate) const MARKS: &[u32] = &[
 /// The events that can be asked about, `FAN_EVENT_ON_CHILD` and `FAN_ONDIR`.
 pub(crate) const MASK_PLAIN: u64 = 0x4800_01e7;
 /// The same as `FAN_PRE()` and `FAN_POST()`.
-pub(crate) const MASK_PHASES: u64 = 0x1e7 << 40 | 0x1e7 << 52;
+pub(crate) const MASK_PHASES: u64 = (0x1e7 << 40) | (0x1e7 << 52);
 /// Masks that make sense.
 pub(crate) const MASKS: &[u64] = &[
     0x4800_01e7,
@@ -31,8 +31,8 @@ pub(crate) const MASKS: &[u64] = &[
     0x0000_0002,
     0x4000_0022,
     0x4800_01c0,
-    0x4000_0000 | 0x1e7 << 40,
-    0x4000_0000 | 0x1e7 << 52,
+    0x4000_0000 | (0x1e7 << 40),
+    0x4000_0000 | (0x1e7 << 52),
     0x0000_0002 << 40,
     0x0000_0002 << 52,
     0x0000_0400,

@@ -18,6 +18,9 @@ use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+/// How many kinds of things it can do.
+pub(crate) const WORKS: usize = 26;
+
 /// One task, and the pipe to it.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -35,7 +38,8 @@ impl Worker {
             // The listener can go on as soon as it is killed, and has the pipe too: the end of
             // the listener is that of the namespace, and so of this task.
             while sys::read(from.as_raw_fd(), &mut record) == RECORD as i64 {
-                work(&Call::decode(&record));
+                let call = Call::decode(&record);
+                env.ended(&call, work(&call));
             }
             0
         })?;
@@ -52,20 +56,20 @@ impl Worker {
         self.child.signal(signal);
     }
 
-    /// Has it ended?
-    pub(crate) fn ended(&self) -> bool {
-        self.child.wait(Duration::ZERO).is_some()
+    /// Has it ended, or does it so in this time?
+    pub(crate) fn ended(&self, time: Duration) -> bool {
+        self.child.wait(time).is_some()
     }
 }
 
-/// Does what `b` says: to one or two names, of `c`, with a size or flags `x` and an offset `y`.
-fn work(call: &Call) {
+/// Does what `b` says, and returns how that ended: to one or two names, of `c`, with a size or flags `x` and an offset `y`.
+fn work(call: &Call) -> i64 {
     debug_assert_eq!(call.kind, Kind::Work);
     let name = NAMES[usize::from(call.c & 7)];
-    let other = NAMES[usize::from(call.c >> 3 & 7)];
+    let other = NAMES[usize::from((call.c >> 3) & 7)];
     let small = call.x & 0xffff;
     let rename = |flags: u32| names(libc::SYS_renameat2, name, other, flags);
-    match call.b % 26 {
+    match usize::from(call.b) % WORKS {
         0 => with(name, libc::O_RDWR | libc::O_CREAT, |fd| {
             transfer(fd, call, true)
         }),
@@ -137,7 +141,7 @@ fn work(call: &Call) {
         _ => with(name, libc::O_RDWR, |fd| {
             sys::call(libc::SYS_fchown, [fd.into(), small.into(), Arg::Num(-1)])
         }),
-    };
+    }
 }
 
 const HERE: Arg<'static> = Arg::Num(libc::AT_FDCWD as i64);
