@@ -6,6 +6,7 @@ mod line;
 mod listener;
 mod policy;
 mod signals;
+mod source;
 mod tree;
 
 use clap::Parser;
@@ -13,6 +14,7 @@ use clap::ValueEnum;
 use glob::Pattern;
 use std::error::Error;
 use std::io;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use vfs_filter::Group;
@@ -40,6 +42,11 @@ struct Args {
     /// Ask about each file once, then ignore it until the next checkpoint, which is SIGUSR1
     #[arg(long)]
     ignore_after_first: bool,
+
+    /// Read by a queue of the group that is inherited as descriptor FD, and is marked already: as
+    /// the command of `supervise`
+    #[arg(long, value_name = "FD", conflicts_with = "mark")]
+    queue: Option<RawFd>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -76,13 +83,20 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let signals = signals::Signals::catch()?;
-    let group = Group::builder().report_name(true).nonblock(true).init()?;
+    let source = match args.queue {
+        Some(number) => source::Source::queue(Group::inherit_number(number)?)?,
+        None => Group::builder()
+            .report_name(true)
+            .nonblock(true)
+            .init()?
+            .into(),
+    };
     let tree = tree::Tree::open(&args.paths, args.mark.into())?;
     let policy = policy::Policy {
         deny: args.deny,
         ignore_after_first: args.ignore_after_first,
     };
-    listener::Listener::new(group, tree, policy, io::stdout().lock()).run(signals)
+    listener::Listener::new(source, tree, policy, io::stdout().lock()).run(signals)
 }
 
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
