@@ -53,6 +53,13 @@ impl Builder {
         self.set(uapi::FAN_UNLIMITED_MARKS, yes)
     }
 
+    /// The group fails closed: when its last descriptor is closed, what waits is denied with `EIO`, and
+    /// so is what comes by its marks on mounts and file systems, until a group that fails closed as
+    /// well marks the same.
+    pub const fn fail_closed(self, yes: bool) -> Self {
+        self.set(uapi::FAN_FAIL_CLOSED, yes)
+    }
+
     const fn set(self, flags: u32, yes: bool) -> Self {
         let others = self.flags & !flags;
         let flags = if yes { others | flags } else { others };
@@ -86,8 +93,9 @@ mod tests {
         let all = all
             .nonblock(true)
             .unlimited_queue(true)
-            .unlimited_marks(true);
-        assert_eq!(all.flags, 0x0dbf);
-        assert_eq!(all.report_name(false).flags, 0x01bf);
+            .unlimited_marks(true)
+            .fail_closed(true);
+        assert_eq!(all.flags, 0x0010_0dbf);
+        assert_eq!(all.report_name(false).flags, 0x0010_01bf);
     }
 }

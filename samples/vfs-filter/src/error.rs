@@ -27,6 +27,11 @@ pub enum Error {
     Own(Errno),
     /// `FAN_IOC_RECORDS` failed.
     Records(Errno),
+    /// `FAN_IOC_QUEUE` failed: `ENOSPC` if there are too many queues.
+    Queue(Errno),
+    /// `FAN_IOC_EXEMPT` failed: `EEXIST` if the cgroup is exempt already, `ENOSPC` if too many are,
+    /// `EINVAL` if it is not the directory of a cgroup.
+    Exempt(Errno),
     /// An inherited descriptor could not be looked at, or (`EINVAL`) is not a group of this class.
     Inherit(Errno),
     /// The bytes that were read are no event.
@@ -44,6 +49,8 @@ impl Error {
             | Self::Answer(errno)
             | Self::Own(errno)
             | Self::Records(errno)
+            | Self::Queue(errno)
+            | Self::Exempt(errno)
             | Self::Inherit(errno) => Some(*errno),
             Self::Malformed(_) => None,
         }
@@ -64,6 +71,8 @@ impl fmt::Display for Error {
             Self::Answer(errno) => write!(f, "answer refused: {errno}"),
             Self::Own(errno) => write!(f, "cannot become the group's owner: {errno}"),
             Self::Records(errno) => write!(f, "cannot set the records of events: {errno}"),
+            Self::Queue(errno) => write!(f, "cannot open a queue of the group: {errno}"),
+            Self::Exempt(errno) => write!(f, "cannot exempt a cgroup: {errno}"),
             Self::Inherit(Errno::INVAL) => f.write_str("not a group of FAN_CLASS_VFS_FILTER"),
             Self::Inherit(errno) => write!(f, "cannot take over a group: {errno}"),
             Self::Malformed(malformed) => malformed.fmt(f),

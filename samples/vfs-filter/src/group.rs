@@ -37,7 +37,7 @@ bitflags::bitflags! {
 /// A fanotify group of `FAN_CLASS_VFS_FILTER`.
 ///
 /// Operations of its owner, the process that made it, raise no event in it. When it is dropped,
-/// what waits for an answer is allowed.
+/// what waits for an answer is allowed, or, of a group that fails closed, denied.
 #[derive(Debug)]
 pub struct Group {
     fd: GroupFd,
@@ -182,9 +182,7 @@ impl Group {
     /// `ENOSPC` (the limit of marks) if an answer cannot ignore. It is of the first that was refused;
     /// every answer that was not refused has been given, wherever it was among them.
     pub fn answer(&self, answers: &[Answer]) -> Result<usize> {
-        let mut bytes = Vec::with_capacity(answers.len().saturating_mul(uapi::FAN_ANSWER_LEN));
-        answers.iter().for_each(|answer| answer.encode(&mut bytes));
-        give(&bytes, |rest| rustix::io::write(&self.fd, rest)).map_err(Error::Answer)
+        give_by(&self.fd, answers)
     }
 
     /// Sets what events have from here on, beside what they always have.
@@ -205,6 +203,72 @@ impl Group {
     pub fn own(&self) -> Result<()> {
         self.fd.own().map_err(Error::Own)
     }
+
+    /// Opens a queue of the group, through which the calling process reads and answers its events. It
+    /// raises none in the group as long as the queue is open.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Queue`], with `ENOSPC` if the group has too many, or another errno of `ioctl(2)`.
+    pub fn queue(&self) -> Result<Queue> {
+        let fd = self.fd.queue().map_err(Error::Queue)?;
+        Ok(Queue { fd })
+    }
+
+    /// Lets tasks in this cgroup and below it, of which `directory` is open, raise no event in the
+    /// group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exempt`], with `EEXIST` if it is so already, `ENOSPC` if there are too many, `EINVAL`
+    /// if it is not the directory of a cgroup (v2).
+    pub fn exempt(&self, directory: &impl AsFd) -> Result<()> {
+        self.fd.exempt(directory.as_fd()).map_err(Error::Exempt)
+    }
+}
+
+/// One of several ways to the events of a group, made by [`Group::queue`].
+///
+/// What is read of it is answered through it. When it is closed, what was not answered goes back to
+/// the group, to be read by whoever reads next.
+#[derive(Debug)]
+pub struct Queue {
+    fd: GroupFd,
+}
+
+impl Queue {
+    /// As [`Group::read`]. An empty batch says that the group was closed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Group::read`].
+    pub fn read<'b>(&self, buffer: &'b mut [u8]) -> Result<Batch<'b>> {
+        let delivered = self.fd.read(buffer).map_err(Error::Read)?;
+        Ok(Batch { delivered })
+    }
+
+    /// As [`Group::answer`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Group::answer`].
+    pub fn answer(&self, answers: &[Answer]) -> Result<usize> {
+        give_by(&self.fd, answers)
+    }
+}
+
+impl AsFd for Queue {
+    /// For `poll(2)`: readable when there is an event, or the group was closed.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Gives answers through the file that their events were read of.
+fn give_by(fd: &GroupFd, answers: &[Answer]) -> Result<usize> {
+    let mut bytes = Vec::with_capacity(answers.len().saturating_mul(uapi::FAN_ANSWER_LEN));
+    answers.iter().for_each(|answer| answer.encode(&mut bytes));
+    give(&bytes, |rest| rustix::io::write(fd, rest)).map_err(Error::Answer)
 }
 
 /// Writes answers, each of which can be refused. Returns how many were late, or why the first that

@@ -41,6 +41,7 @@ pub use event::Rename;
 pub use events::Events;
 pub use group::Batch;
 pub use group::Group;
+pub use group::Queue;
 pub use group::Records;
 pub use handle::FileHandle;
 pub use mark::Mark;

@@ -89,6 +89,33 @@ impl GroupFd {
         unsafe { rustix::ioctl::ioctl(&self.0, rustix::ioctl::NoArg::<OWN>::new()) }
     }
 
+    /// `ioctl(2)` with `FAN_IOC_QUEUE`, close-on-exec.
+    pub(crate) fn queue(&self) -> Result<Self, Errno> {
+        const QUEUE: rustix::ioctl::Opcode =
+            rustix::ioctl::opcode::none(uapi::FAN_IOC_QUEUE_GROUP, uapi::FAN_IOC_QUEUE_NUMBER);
+        // SAFETY: The opcode is that of `FAN_IOC_QUEUE`, which takes a number and touches no memory of
+        // ours. By the invariants of `Self` no other driver gets to interpret it.
+        let fd = unsafe { libc::ioctl(self.0.as_raw_fd(), QUEUE as _, libc::O_CLOEXEC) };
+        // SAFETY: The kernel has just made this descriptor, and nobody else knows of it.
+        let fd = unsafe { adopt(fd) }?;
+        // INVARIANT: What is read of a queue was written by fanotify as well.
+        Ok(Self(fd))
+    }
+
+    /// `ioctl(2)` with `FAN_IOC_EXEMPT`.
+    pub(crate) fn exempt(&self, cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
+        const EXEMPT: rustix::ioctl::Opcode =
+            rustix::ioctl::opcode::none(uapi::FAN_IOC_EXEMPT_GROUP, uapi::FAN_IOC_EXEMPT_NUMBER);
+        // SAFETY: The opcode is that of `FAN_IOC_EXEMPT`, which takes a descriptor, open as long as it
+        // is borrowed, and touches no memory of ours. By the invariants of `Self` no other driver
+        // gets to interpret it.
+        unsafe {
+            let cgroup = cgroup.as_raw_fd() as usize;
+            let setter = rustix::ioctl::IntegerSetter::<EXEMPT>::new_usize(cgroup);
+            rustix::ioctl::ioctl(&self.0, setter)
+        }
+    }
+
     /// `ioctl(2)` with `FAN_IOC_RECORDS`.
     pub(crate) fn records(&self, bits: u32) -> Result<(), Errno> {
         const RECORDS: rustix::ioctl::Opcode =

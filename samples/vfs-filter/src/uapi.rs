@@ -19,6 +19,7 @@ pub const FAN_REPORT_PIDFD: u32 = 0x0000_0080;
 pub const FAN_REPORT_TID: u32 = 0x0000_0100;
 pub const FAN_REPORT_DIR_FID: u32 = 0x0000_0400;
 pub const FAN_REPORT_NAME: u32 = 0x0000_0800;
+pub const FAN_FAIL_CLOSED: u32 = 0x0010_0000;
 
 // fanotify_mark(2), docs/uapi.md section 2.
 pub const FAN_MARK_ADD: u32 = 0x0000_0001;
@@ -107,3 +108,9 @@ pub const FAN_IOC_RECORDS_NUMBER: u8 = 0xe5;
 pub const FAN_RECORD_MNT: u32 = 0x1;
 pub const FAN_RECORD_CGROUP: u32 = 0x2;
 pub const FAN_RECORD_REPLACED: u32 = 0x4;
+
+// ioctl(2), docs/uapi.md sections 5 and 6: `_IO('F', 0xE1)` and `_IO('F', 0xE3)`.
+pub const FAN_IOC_QUEUE_GROUP: u8 = b'F';
+pub const FAN_IOC_QUEUE_NUMBER: u8 = 0xe1;
+pub const FAN_IOC_EXEMPT_GROUP: u8 = b'F';
+pub const FAN_IOC_EXEMPT_NUMBER: u8 = 0xe3;
