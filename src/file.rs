@@ -13,6 +13,7 @@ use crate::op::Asked;
 use crate::op::Filter;
 use crate::op::Group;
 use crate::queue::Taken;
+use crate::sys::capability;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::class::Class;
 use crate::sys::class::ClassEvent;
@@ -120,6 +121,12 @@ fn is_known(cmd: u32) -> bool {
         cmd,
         FAN_IOC_OWN | FAN_IOC_QUEUE | FAN_IOC_DEADLINE | FAN_IOC_EXEMPT | FAN_IOC_RECORDS
     )
+}
+
+/// Does it change what the group enforces, for longer than the file is open that it comes by? Not
+/// everyone who reads and answers may do that.
+fn is_for_admins(cmd: u32) -> bool {
+    matches!(cmd, FAN_IOC_DEADLINE | FAN_IOC_EXEMPT)
 }
 
 /// Bytes that were done before an error, or the error if there are none.
@@ -246,12 +253,16 @@ impl Class for Filter {
         }
     }
 
-    /// Fails with `ENOTTY` for a command that is not known, with `ENOENT` if the group was closed, and with `EINVAL` for a flag, record or
+    /// Fails with `EPERM` for what only administrators may do, before all else; with `ENOTTY` for a
+    /// command that is not known, with `ENOENT` if the group was closed, and with `EINVAL` for a flag, record or
     /// verdict that is not; and for what is no cgroup, or as [`Cgroup::from_fd`] and
     /// [`Group::exempt`] do.
     ///
     /// [`Group::exempt`]: crate::group::Group::exempt
     fn ioctl(group: &ClassGroup<Self>, reader: Reader, cmd: u32, arg: usize) -> Result<isize> {
+        if is_for_admins(cmd) && !capability::is_admin() {
+            return Err(EPERM);
+        }
         if cmd != FIONREAD && group.get().is_closed() {
             return Err(if is_known(cmd) { ENOENT } else { ENOTTY });
         }

@@ -5,6 +5,7 @@
 //! Each file wraps one thing of the C side and knows nothing of what the class does with it. What
 //! is of use to others should move to the `kernel` crate one day.
 
+pub(crate) mod capability;
 pub(crate) mod cgroup;
 pub(crate) mod class;
 pub(crate) mod completion;
