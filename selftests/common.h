@@ -332,7 +332,7 @@ static inline struct job *write_start(struct __test_metadata *const _metadata,
 static struct guard {
 	void (*undo)(void);
 	pid_t pid;
-} guards[2];
+} guards[4];
 
 static inline void guard_start(struct __test_metadata *const _metadata,
 			       void (*undo)(void))
