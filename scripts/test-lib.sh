@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# TAP as scripts/tap reads it. Sourced by what makes it: scripts/run-tests, check, models,
-# bench and guest-tests.
+# TAP as scripts/tap reads it, and whether a kernel under test is well. Sourced by what makes
+# it: scripts/run-tests, check, models, bench, guest-tests, load-test and fuzz-guest.
 
 tests=0
 
@@ -56,4 +56,39 @@ skip() { # NAME WHY
 
 plan() {
 	echo "1..$tests"
+}
+
+# What the kernel says when something is wrong.
+splat='WARNING:|BUG:|KASAN|KCSAN|UBSAN|INFO: (task|rcu|lockdep|trying)|detected stalls?|soft lockup'
+splat+='|possible (circular|recursive|irq|deadlock)|deadlock detected|suspicious RCU|refcount_t:|ODEBUG:'
+splat+='|Oops|general protection|panicked at|sleeping function|scheduling while atomic|list_(add|del).* corruption'
+splat+='|kmemleak: [1-9][0-9]* new|Call Trace'
+
+no_splat() {
+	! dmesg | grep -E -A 40 "$splat"
+}
+
+no_module() {
+	! grep '^vfs_filter ' /proc/modules || rmmod vfs_filter
+}
+
+# A pointer on its way from one place to another is not seen by one scan.
+no_leak() {
+	local leaks=/sys/kernel/debug/kmemleak
+
+	for _ in 1 2; do
+		sleep 6
+		echo scan >$leaks
+	done
+	! grep . $leaks
+}
+
+# kernel_is_well - in a virtual machine, at its end, as items: the module goes, and the
+# kernel has lost nothing and complains of nothing.
+kernel_is_well() {
+	item "the module can be removed" no_module
+	if [ -e /sys/kernel/debug/kmemleak ]; then
+		item "no memory is lost (kmemleak)" no_leak
+	fi
+	item "the kernel has no complaint (dmesg)" no_splat
 }
