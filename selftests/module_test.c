@@ -6,46 +6,16 @@
  * Takes the module of VFS_FILTER_KO out and puts it in, and leaves it there.
  */
 
-#include <libgen.h>
-
 #include "fs.h"
 #include "group.h"
 #include "marks.h"
+#include "module.h"
 #include "underway.h"
+#include "usermode.h"
 
-#define MODPROBE "/proc/sys/kernel/modprobe"
 #define ALIAS "fanotify-class-vfs-filter"
 
 static char modprobe[PATH_MAX];	/* as it was, with its newline */
-static char module_path[PATH_MAX];
-static char module_name[64];
-
-/* Both return 0 or -errno. */
-static int load(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (sys_finit_module(fd, "", 0))
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
-static int unload(void)
-{
-	return sys_delete_module(module_name, O_NONBLOCK) ? -errno : 0;
-}
-
-/* What is left of a group after it was closed does not take long to go. */
-static int unload_soon(void)
-{
-	int ret;
-
-	EVENTUALLY((ret = unload()) != -EAGAIN);
-	return ret;
-}
 
 static void undo(void)
 {
@@ -56,18 +26,10 @@ static void undo(void)
 /* False if there is no module to do this with. */
 static bool module_ready(struct __test_metadata *const _metadata)
 {
-	const char *path = getenv("VFS_FILTER_KO");
-	char name[PATH_MAX];
 	int ret;
 
-	if (!path)
+	if (!module_find(_metadata))
 		return false;
-	ASSERT_NE(NULL, realpath(path, module_path))
-		TH_LOG("%s: %s", path, strerror(errno));
-	strcpy(name, module_path);
-	snprintf(module_name, sizeof(module_name), "%s", basename(name));
-	*strchrnul(module_name, '.') = '\0';
-
 	ASSERT_LT(0, read_file(MODPROBE, modprobe, sizeof(modprobe)));
 	guard_start(_metadata, undo);
 
@@ -327,33 +289,13 @@ FIXTURE(autoload)
 	char log[64];
 };
 
-static bool same_root_as_init(void)
-{
-	char init[64] = "", self[64] = "";
-	struct stat a, b;
-
-	return readlink("/proc/1/ns/mnt", init, sizeof(init) - 1) > 0 &&
-	       readlink("/proc/self/ns/mnt", self, sizeof(self) - 1) > 0 &&
-	       !strcmp(init, self) && !stat("/proc/1/root/", &a) &&
-	       !stat("/", &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
 FIXTURE_SETUP(autoload)
 {
-	static const char *const dirs[] = { "/run", "/tmp", "/dev/shm" };
-	bool made = false;
-
 	REQUIRE_MODULE();
 	if (!same_root_as_init())
 		SKIP(return, "modprobe would be run in another namespace");
 
-	/* Of the machine, which may have a root that cannot be written. */
-	for (size_t i = 0; i < ARRAY_SIZE(dirs) && !made; i++) {
-		snprintf(self->dir, sizeof(self->dir), "%s/vfs-filter-XXXXXX",
-			 dirs[i]);
-		made = mkdtemp(self->dir);
-	}
-	ASSERT_TRUE(made);
+	usermode_dir(_metadata, self->dir, sizeof(self->dir));
 	snprintf(self->script, sizeof(self->script), "%s/modprobe", self->dir);
 	snprintf(self->log, sizeof(self->log), "%s/log", self->dir);
 	put_file(_metadata, self->log, "");
