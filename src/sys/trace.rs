@@ -60,7 +60,8 @@ pub(crate) fn pre(group: u64, cookie: u64, mask: u64) {
 /// A question is decided: the operation is allowed (0), or fails with a negative errno.
 #[inline(always)]
 pub(crate) fn answer(group: u64, cookie: u64, error: i32, by: By) {
-    // SAFETY: The class runs in tasks, work items included. All that is passed on are numbers. CAST: `By` has the numbers of the C side.
+    // SAFETY: The class runs in tasks, work items included. All that is passed on are numbers.
+    // CAST: `By` has the numbers of the C side.
     unsafe { raw::answer(group, cookie, error, by as u32) }
 }
 
