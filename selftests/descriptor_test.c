@@ -7,8 +7,7 @@
 #include <pthread.h>
 
 #include "exec.h"
-#include "fs.h"
-#include "queue.h"
+#include "handed.h"
 #include "rights.h"
 #include "stand_in.h"
 
@@ -21,23 +20,12 @@ FIXTURE(descriptor)
 FIXTURE_SETUP(descriptor)
 {
 	REQUIRE_CLASS();
-	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
-	put_file(_metadata, "file", "");
-	ASSERT_EQ(0, chmod("file", 0666));
-	put_file(_metadata, "secret", "");
-	ASSERT_EQ(0, chmod("secret", 0600));
-	self->g = group_open(_metadata, 0);
-	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY,
-	     ".");
-	self->q = queue_open(_metadata, self->g);
+	handed_setup(_metadata, &self->g, &self->q);
 }
 
 FIXTURE_TEARDOWN(descriptor)
 {
-	/* Before the group, whose end is to be read of it. */
-	if (self->q->fd >= 0)
-		group_close(self->q);
-	test_end(_metadata);
+	handed_teardown(_metadata, self->q);
 }
 
 /* ------------------------------- who is asked --------------------------- */

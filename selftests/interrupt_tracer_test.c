@@ -14,6 +14,23 @@ static bool has_stopped(pid_t pid, int *status)
 	return waitpid(pid, status, __WALL | WNOHANG | WUNTRACED) == pid;
 }
 
+/* It is done, stops for its tracer, for this reason, and is let go. */
+static void expect_stop_after(struct __test_metadata *const _metadata,
+			      FIXTURE_DATA(interrupt) *self,
+			      const FIXTURE_VARIANT(interrupt) *variant,
+			      int reason)
+{
+	const pid_t pid = self->job->pid;
+	int status = 0;
+
+	go_on(_metadata, self, variant);
+	expect_posts(_metadata, self, 2);
+	ASSERT_TRUE(EVENTUALLY(has_stopped(pid, &status)));
+	EXPECT_EQ(reason, status >> 8);
+	ASSERT_EQ(0, ptrace(PTRACE_DETACH, pid, NULL, NULL));
+	EXPECT_EQ(2, job_join(_metadata, self->job));
+}
+
 /* A tracer has it stop when it is done, and then lets it go. */
 TEST_F(interrupt, interrupted_by_tracer)
 {
@@ -28,30 +45,16 @@ TEST_F(interrupt, interrupted_by_tracer)
 	if (!variant->worker) {
 		EXPECT_FALSE(has_stopped(pid, &status));
 	}
-	go_on(_metadata, self, variant);
-	expect_posts(_metadata, self, 2);
-	ASSERT_TRUE(EVENTUALLY(has_stopped(pid, &status)));
-	EXPECT_EQ(SIGTRAP | PTRACE_EVENT_STOP << 8, status >> 8);
-	ASSERT_EQ(0, ptrace(PTRACE_DETACH, pid, NULL, NULL));
-	EXPECT_EQ(2, job_join(_metadata, self->job));
+	expect_stop_after(_metadata, self, variant, SIGTRAP | PTRACE_EVENT_STOP << 8);
 }
 
 /* The old way, by a signal that it would see. */
 TEST_F(interrupt, attached)
 {
-	int status = 0;
-	pid_t pid;
-
 	start(_metadata, self, variant);
-	pid = self->job->pid;
-	ASSERT_EQ(0, ptrace(PTRACE_ATTACH, pid, NULL, NULL));
+	ASSERT_EQ(0, ptrace(PTRACE_ATTACH, self->job->pid, NULL, NULL));
 	expect_waiting(_metadata, self, variant);
-	go_on(_metadata, self, variant);
-	expect_posts(_metadata, self, 2);
-	ASSERT_TRUE(EVENTUALLY(has_stopped(pid, &status)));
-	EXPECT_EQ(SIGSTOP, status >> 8);
-	ASSERT_EQ(0, ptrace(PTRACE_DETACH, pid, NULL, NULL));
-	EXPECT_EQ(2, job_join(_metadata, self->job));
+	expect_stop_after(_metadata, self, variant, SIGSTOP);
 }
 
 TEST_F(interrupt, killed_while_traced)

@@ -406,28 +406,44 @@ static long read_and_end(void *arg)
 	return ioctl(g->fd, FAN_IOC_OWN) ? -1 : read(g->fd, buf, sizeof(buf));
 }
 
+/* A job waits, and another has read the question by @read, and ended. */
+static struct job *start_and_read(struct __test_metadata *const _metadata,
+				  struct group *g, job_fn read)
+{
+	struct job *writer = write_start(_metadata, "file", "ab"), *reader;
+
+	wait_pending(_metadata, g, 1);
+	reader = __job_prepare(_metadata, read, g, true);
+	job_go(_metadata, reader);
+	EXPECT_LT(0, job_join(_metadata, reader));
+	expect_silence(_metadata, g);
+	return writer;
+}
+
+/* The owner has the question, and keeps it if it becomes the owner again. */
+static void keep_and_allow(struct __test_metadata *const _metadata,
+			   struct group *g, struct job *writer)
+{
+	const struct event pre = expect_pre(_metadata, g, writer->pid);
+
+	EXPECT_EQ(0, own(g));
+	expect_silence(_metadata, g);
+	allow(_metadata, g, &pre);
+	EXPECT_EQ(2, job_join(_metadata, writer));
+	expect_post(_metadata, g, &pre, 2);
+}
+
 /* What a former owner has read and not answered is there for the next, */
 TEST_F(owner, read_by_former)
 {
-	struct job *writer = write_start(_metadata, "file", "ab"), *former;
-	struct event pre;
+	struct job *writer = start_and_read(_metadata, self->g, read_and_end);
 
-	wait_pending(_metadata, self->g, 1);
-	former = __job_prepare(_metadata, read_and_end, self->g, true);
-	job_go(_metadata, former);
-	EXPECT_LT(0, job_join(_metadata, former));
-	expect_silence(_metadata, self->g);
 	EXPECT_EQ(0, own(self->g));
-	pre = expect_pre(_metadata, self->g, writer->pid);
+	expect_pre(_metadata, self->g, writer->pid);
 
 	/* but not what the owner itself has read, */
 	own_in_job(_metadata, self->g);
-	pre = expect_pre(_metadata, self->g, writer->pid);
-	EXPECT_EQ(0, own(self->g));
-	expect_silence(_metadata, self->g);
-	allow(_metadata, self->g, &pre);
-	EXPECT_EQ(2, job_join(_metadata, writer));
-	expect_post(_metadata, self->g, &pre, 2);
+	keep_and_allow(_metadata, self->g, writer);
 }
 
 static long read_one(void *arg)
@@ -441,21 +457,10 @@ static long read_one(void *arg)
 /* And what a child has read that ended, even if the owner is the same. */
 TEST_F(owner, read_by_child)
 {
-	struct job *writer = write_start(_metadata, "file", "ab"), *child;
-	struct event pre;
+	struct job *writer = start_and_read(_metadata, self->g, read_one);
 
-	wait_pending(_metadata, self->g, 1);
-	child = __job_prepare(_metadata, read_one, self->g, true);
-	job_go(_metadata, child);
-	EXPECT_LT(0, job_join(_metadata, child));
-	expect_silence(_metadata, self->g);
 	EXPECT_EQ(0, own(self->g));
-	pre = expect_pre(_metadata, self->g, writer->pid);
-	EXPECT_EQ(0, own(self->g));
-	expect_silence(_metadata, self->g);
-	allow(_metadata, self->g, &pre);
-	EXPECT_EQ(2, job_join(_metadata, writer));
-	expect_post(_metadata, self->g, &pre, 2);
+	keep_and_allow(_metadata, self->g, writer);
 }
 
 TEST_HARNESS_MAIN
