@@ -3,6 +3,7 @@
 //! Answers to PRE events.
 
 use crate::uapi;
+use crate::Verdict;
 use rustix::io::Errno;
 
 /// What is to become of an operation that waits at its PRE.
@@ -34,10 +35,7 @@ impl Answer {
     /// The kernel takes `EPERM`, `EIO`, `EBUSY`, `ETXTBSY`, `EAGAIN`, `ENOSPC`, `EDQUOT` and
     /// `EROFS`; any other is refused when the answer is given, with `EINVAL`.
     pub const fn deny(cookie: u64, errno: Errno) -> Self {
-        // Only the low byte fits. Errnos past it are cut to 0xff, which the kernel refuses too.
-        let errno = errno.raw_os_error() as u32;
-        let byte = if errno < 0xff { errno } else { 0xff };
-        let response = uapi::FAN_DENY | (byte << uapi::FAN_ERRNO_SHIFT);
+        let response = Verdict::Deny(errno).response();
         Self { cookie, response }
     }
 

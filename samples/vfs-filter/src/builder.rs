@@ -53,6 +53,14 @@ impl Builder {
         self.set(uapi::FAN_UNLIMITED_MARKS, yes)
     }
 
+    /// When the last descriptor of the group is closed, what waits is denied with `EIO`, and what
+    /// its marks of mounts and file systems ask about is denied from then on, until another such
+    /// group marks the same, or `/sys/fs/fanotify/vfs_filter/lift` ends that. By default, it is
+    /// allowed.
+    pub const fn fail_closed(self, yes: bool) -> Self {
+        self.set(uapi::FAN_FAIL_CLOSED, yes)
+    }
+
     const fn set(self, flags: u32, yes: bool) -> Self {
         let others = self.flags & !flags;
         let flags = if yes { others | flags } else { others };
@@ -89,5 +97,6 @@ mod tests {
             .unlimited_marks(true);
         assert_eq!(all.flags, 0x0dbf);
         assert_eq!(all.report_name(false).flags, 0x01bf);
+        assert_eq!(Builder::new().fail_closed(true).flags, 0x0010_000d);
     }
 }

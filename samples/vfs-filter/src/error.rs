@@ -27,6 +27,12 @@ pub enum Error {
     Own(Errno),
     /// `FAN_IOC_RECORDS` failed.
     Records(Errno),
+    /// `FAN_IOC_QUEUE` made no queue.
+    Queue(Errno),
+    /// `FAN_IOC_DEADLINE` failed.
+    Deadline(Errno),
+    /// `FAN_IOC_EXEMPT` failed.
+    Exempt(Errno),
     /// An inherited descriptor could not be looked at, or (`EINVAL`) is not a group of this class.
     Inherit(Errno),
     /// The bytes that were read are no event.
@@ -44,6 +50,9 @@ impl Error {
             | Self::Answer(errno)
             | Self::Own(errno)
             | Self::Records(errno)
+            | Self::Queue(errno)
+            | Self::Deadline(errno)
+            | Self::Exempt(errno)
             | Self::Inherit(errno) => Some(*errno),
             Self::Malformed(_) => None,
         }
@@ -64,6 +73,10 @@ impl fmt::Display for Error {
             Self::Answer(errno) => write!(f, "answer refused: {errno}"),
             Self::Own(errno) => write!(f, "cannot become the group's owner: {errno}"),
             Self::Records(errno) => write!(f, "cannot set the records of events: {errno}"),
+            Self::Queue(errno) => write!(f, "cannot make a queue of the group: {errno}"),
+            Self::Deadline(errno) => write!(f, "cannot set a deadline: {errno}"),
+            Self::Exempt(Errno::INVAL) => f.write_str("not the directory of a cgroup (version 2)"),
+            Self::Exempt(errno) => write!(f, "cannot exempt a cgroup: {errno}"),
             Self::Inherit(Errno::INVAL) => f.write_str("not a group of FAN_CLASS_VFS_FILTER"),
             Self::Inherit(errno) => write!(f, "cannot take over a group: {errno}"),
             Self::Malformed(malformed) => malformed.fmt(f),

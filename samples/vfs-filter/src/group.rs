@@ -11,15 +11,19 @@ use crate::Error;
 use crate::Event;
 use crate::Malformed;
 use crate::Mark;
+use crate::Queue;
 use crate::Result;
 use crate::Scope;
+use crate::Verdict;
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use std::iter::FusedIterator;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
 use std::path::Path;
+use std::time::Duration;
 
 bitflags::bitflags! {
     /// What events say only if they are asked to, by [`Group::records`].
@@ -58,6 +62,17 @@ impl Group {
     /// `open(2)` if `/proc/self/fdinfo` cannot be looked at.
     pub fn inherit(fd: OwnedFd) -> Result<Self> {
         GroupFd::inherit(fd).map(Self::from).map_err(Error::Inherit)
+    }
+
+    /// [`Group::inherit`] of the descriptor with this number, which the process was started with,
+    /// say as an argument. What it gets is another one, closed on exec; that number stays open.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Group::inherit`], and `EBADF` if there is no such descriptor.
+    pub fn inherit_number(number: RawFd) -> Result<Self> {
+        let fd = GroupFd::inherit_number(number).map_err(Error::Inherit)?;
+        Ok(fd.into())
     }
 
     /// Asks for the events of `mark`, in addition to what was asked for before.
@@ -169,8 +184,7 @@ impl Group {
     /// [`Error::Read`], with `EAGAIN` if there are none and the group does not block, `EINTR` after
     /// a signal, `EINVAL` if the buffer is too small for the first one.
     pub fn read<'b>(&self, buffer: &'b mut [u8]) -> Result<Batch<'b>> {
-        let delivered = self.fd.read(buffer).map_err(Error::Read)?;
-        Ok(Batch { delivered })
+        Batch::read(&self.fd, buffer)
     }
 
     /// Gives answers. Returns how many of them came too late: their operations no longer wait, as
@@ -182,9 +196,7 @@ impl Group {
     /// `ENOSPC` (the limit of marks) if an answer cannot ignore. It is of the first that was refused;
     /// every answer that was not refused has been given, wherever it was among them.
     pub fn answer(&self, answers: &[Answer]) -> Result<usize> {
-        let mut bytes = Vec::with_capacity(answers.len().saturating_mul(uapi::FAN_ANSWER_LEN));
-        answers.iter().for_each(|answer| answer.encode(&mut bytes));
-        give(&bytes, |rest| rustix::io::write(&self.fd, rest)).map_err(Error::Answer)
+        give_answers(&self.fd, answers)
     }
 
     /// Sets what events have from here on, beside what they always have.
@@ -205,6 +217,65 @@ impl Group {
     pub fn own(&self) -> Result<()> {
         self.fd.own().map_err(Error::Own)
     }
+
+    /// Another end of the group to read and answer, closed on exec. Several processes share a group
+    /// in this way, and one that keeps the group and reads nothing starts those again that die.
+    ///
+    /// With `nonblock` it fails with `EAGAIN` when there is no event, instead of waiting for one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Queue`], with `ENOSPC` if there are 63 of them, `ENOTTY` on a kernel that cannot.
+    pub fn queue(&self, nonblock: bool) -> Result<Queue> {
+        let fd = self.fd.queue(nonblock).map_err(Error::Queue)?;
+        Ok(Queue::new(fd))
+    }
+
+    /// Questions asked from here on that have no answer after `time`, in milliseconds and rounded up
+    /// to one, end with `verdict`, whether they were read or not. A later answer is too late.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadline`], with `EINVAL` for a time of 0 or more than `u32::MAX` milliseconds, or
+    /// an errno the kernel does not deny with.
+    pub fn deadline(&self, time: Duration, verdict: Verdict) -> Result<()> {
+        let msecs = u32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(0);
+        if msecs == 0 {
+            return Err(Error::Deadline(Errno::INVAL));
+        }
+        self.set_deadline(msecs, verdict.response())
+    }
+
+    /// Questions asked from here on wait as long as it takes: the default.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadline`], with `ENOTTY` on a kernel that has no deadlines.
+    pub fn no_deadline(&self) -> Result<()> {
+        self.set_deadline(0, 0)
+    }
+
+    fn set_deadline(&self, msecs: u32, verdict: u32) -> Result<()> {
+        self.fd.deadline(msecs, verdict).map_err(Error::Deadline)
+    }
+
+    /// Tasks in the cgroup (version 2) whose directory `cgroup` is open on, and below it, raise no
+    /// event from here on. That cannot be taken back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exempt`], with `EINVAL` for anything else than such a directory, `EEXIST` if that was
+    /// done before, `ENOSPC` if there are 16 of them, `ENOENT` if it was removed.
+    pub fn exempt(&self, cgroup: &impl AsFd) -> Result<()> {
+        self.fd.exempt(cgroup.as_fd()).map_err(Error::Exempt)
+    }
+}
+
+/// [`Group::answer`], by any end of a group.
+pub(crate) fn give_answers(fd: &GroupFd, answers: &[Answer]) -> Result<usize> {
+    let mut bytes = Vec::with_capacity(answers.len().saturating_mul(uapi::FAN_ANSWER_LEN));
+    answers.iter().for_each(|answer| answer.encode(&mut bytes));
+    give(&bytes, |rest| rustix::io::write(fd, rest)).map_err(Error::Answer)
 }
 
 /// Writes answers, each of which can be refused. Returns how many were late, or why the first that
@@ -247,7 +318,7 @@ impl AsFd for Group {
     }
 }
 
-/// The events of one [`Group::read`].
+/// The events of one [`Group::read`] or [`Queue::read`].
 ///
 /// After a malformed one there are no more. Dropping it early closes the descriptors of the events
 /// that were not looked at; their operations go on waiting.
@@ -255,6 +326,13 @@ impl AsFd for Group {
 #[must_use = "a PRE in it holds its task until it is answered"]
 pub struct Batch<'b> {
     delivered: Delivered<'b>,
+}
+
+impl<'b> Batch<'b> {
+    pub(crate) fn read(fd: &GroupFd, buffer: &'b mut [u8]) -> Result<Self> {
+        let delivered = fd.read(buffer).map_err(Error::Read)?;
+        Ok(Self { delivered })
+    }
 }
 
 impl<'b> Iterator for Batch<'b> {

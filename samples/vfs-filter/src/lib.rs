@@ -22,10 +22,12 @@ mod group;
 mod handle;
 mod mark;
 mod parse;
+mod queue;
 mod sys;
 #[cfg(test)]
 mod testing;
 pub mod uapi;
+mod verdict;
 
 pub use answer::Answer;
 pub use builder::Builder;
@@ -45,4 +47,6 @@ pub use group::Records;
 pub use handle::FileHandle;
 pub use mark::Mark;
 pub use mark::Scope;
+pub use queue::Queue;
 pub use rustix::io::Errno;
+pub use verdict::Verdict;

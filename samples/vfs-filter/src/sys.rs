@@ -55,6 +55,14 @@ impl GroupFd {
         Ok(Self(fd))
     }
 
+    /// [`GroupFd::inherit`] of a duplicate of the descriptor with this number, closed on exec.
+    pub(crate) fn inherit_number(number: RawFd) -> Result<Self, Errno> {
+        // SAFETY: The call takes no pointers, and changes nothing about `number`, whatever that is.
+        let fd = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+        // SAFETY: The kernel has just made this descriptor, and nobody else knows of it.
+        Self::inherit(unsafe { adopt(fd) }?)
+    }
+
     /// `fanotify_mark(2)`, on what `directory` is open on if there is no path.
     pub(crate) fn mark(
         &self,
@@ -83,7 +91,7 @@ impl GroupFd {
     /// `ioctl(2)` with `FAN_IOC_OWN`.
     pub(crate) fn own(&self) -> Result<(), Errno> {
         const OWN: rustix::ioctl::Opcode =
-            rustix::ioctl::opcode::none(uapi::FAN_IOC_OWN_GROUP, uapi::FAN_IOC_OWN_NUMBER);
+            rustix::ioctl::opcode::none(uapi::FAN_IOC_GROUP, uapi::FAN_IOC_OWN_NUMBER);
         // SAFETY: The opcode is that of `FAN_IOC_OWN`, which takes no argument and touches no memory
         // of ours. By the invariants of `Self` no other driver gets to interpret it.
         unsafe { rustix::ioctl::ioctl(&self.0, rustix::ioctl::NoArg::<OWN>::new()) }
@@ -92,7 +100,7 @@ impl GroupFd {
     /// `ioctl(2)` with `FAN_IOC_RECORDS`.
     pub(crate) fn records(&self, bits: u32) -> Result<(), Errno> {
         const RECORDS: rustix::ioctl::Opcode =
-            rustix::ioctl::opcode::none(uapi::FAN_IOC_RECORDS_GROUP, uapi::FAN_IOC_RECORDS_NUMBER);
+            rustix::ioctl::opcode::none(uapi::FAN_IOC_GROUP, uapi::FAN_IOC_RECORDS_NUMBER);
         // SAFETY: The opcode is that of `FAN_IOC_RECORDS`, which takes a number and touches no memory
         // of ours. By the invariants of `Self` no other driver gets to interpret it.
         unsafe {
@@ -100,6 +108,58 @@ impl GroupFd {
             rustix::ioctl::ioctl(&self.0, setter)
         }
     }
+
+    /// `ioctl(2)` with `FAN_IOC_QUEUE`.
+    pub(crate) fn queue(&self, nonblock: bool) -> Result<Self, Errno> {
+        const QUEUE: rustix::ioctl::Opcode =
+            rustix::ioctl::opcode::none(uapi::FAN_IOC_GROUP, uapi::FAN_IOC_QUEUE_NUMBER);
+        let nonblock = if nonblock { libc::O_NONBLOCK } else { 0 };
+        let flags = libc::O_CLOEXEC | nonblock;
+        // SAFETY: The request is `FAN_IOC_QUEUE`, which takes flags and touches no memory of ours. By
+        // the invariants of `Self` no other driver gets to interpret it.
+        let fd = unsafe { libc::ioctl(self.0.as_raw_fd(), QUEUE as libc::Ioctl, flags) };
+        // SAFETY: The kernel has just made this descriptor, and nobody else knows of it.
+        let fd = unsafe { adopt(fd) }?;
+        // INVARIANT: It is a file of fanotify.
+        Ok(Self(fd))
+    }
+
+    /// `ioctl(2)` with `FAN_IOC_DEADLINE`.
+    pub(crate) fn deadline(&self, msecs: u32, verdict: u32) -> Result<(), Errno> {
+        const DEADLINE: rustix::ioctl::Opcode = rustix::ioctl::opcode::write::<Deadline>(
+            uapi::FAN_IOC_GROUP,
+            uapi::FAN_IOC_DEADLINE_NUMBER,
+        );
+        // SAFETY: The opcode is that of `FAN_IOC_DEADLINE`, which reads a `Deadline`. By the
+        // invariants of `Self` no other driver gets to interpret it.
+        unsafe {
+            let setter = rustix::ioctl::Setter::<DEADLINE, _>::new(Deadline { msecs, verdict });
+            rustix::ioctl::ioctl(&self.0, setter)
+        }
+    }
+
+    /// `ioctl(2)` with `FAN_IOC_EXEMPT`.
+    pub(crate) fn exempt(&self, cgroup: BorrowedFd<'_>) -> Result<(), Errno> {
+        const EXEMPT: rustix::ioctl::Opcode =
+            rustix::ioctl::opcode::none(uapi::FAN_IOC_GROUP, uapi::FAN_IOC_EXEMPT_NUMBER);
+        // SAFETY: The request is `FAN_IOC_EXEMPT`, which takes the number of a descriptor and touches
+        // no memory of ours. By the invariants of `Self` no other driver gets to interpret it.
+        let done = unsafe {
+            libc::ioctl(
+                self.0.as_raw_fd(),
+                EXEMPT as libc::Ioctl,
+                cgroup.as_raw_fd(),
+            )
+        };
+        check(done).map(drop)
+    }
+}
+
+/// `struct fanotify_deadline`.
+#[repr(C)]
+struct Deadline {
+    msecs: u32,
+    verdict: u32,
 }
 
 impl AsFd for GroupFd {

@@ -19,6 +19,7 @@ pub const FAN_REPORT_PIDFD: u32 = 0x0000_0080;
 pub const FAN_REPORT_TID: u32 = 0x0000_0100;
 pub const FAN_REPORT_DIR_FID: u32 = 0x0000_0400;
 pub const FAN_REPORT_NAME: u32 = 0x0000_0800;
+pub const FAN_FAIL_CLOSED: u32 = 0x0010_0000;
 
 // fanotify_mark(2), docs/uapi.md section 2.
 pub const FAN_MARK_ADD: u32 = 0x0000_0001;
@@ -85,9 +86,13 @@ pub const FAN_ANSWER_LEN: usize = 24;
 // name_to_handle_at(2): the handle that events have, of Linux 6.5.
 pub const AT_HANDLE_FID: i32 = 0x200;
 
-// ioctl(2), docs/uapi.md section 5: `_IO('F', 0xE0)`.
-pub const FAN_IOC_OWN_GROUP: u8 = b'F';
+// ioctl(2), docs/uapi.md sections 3, 5 and 6: `_IO('F', 0xE0)` and so on, of the deadline `_IOW`.
+pub const FAN_IOC_GROUP: u8 = b'F';
 pub const FAN_IOC_OWN_NUMBER: u8 = 0xe0;
+pub const FAN_IOC_QUEUE_NUMBER: u8 = 0xe1;
+pub const FAN_IOC_DEADLINE_NUMBER: u8 = 0xe2;
+pub const FAN_IOC_EXEMPT_NUMBER: u8 = 0xe3;
+pub const FAN_IOC_RECORDS_NUMBER: u8 = 0xe5;
 
 // What else an event can say, docs/uapi.md sections 2 and 3.
 pub const FAN_Q_GONE: u64 = 0x0040_0000;
@@ -101,9 +106,7 @@ pub const FAN_OP_NO_OPEN: u32 = 0x80;
 /// The type of a file handle that is none; it has no bytes.
 pub const FILEID_INVALID: i32 = 0xff;
 
-// ioctl(2), docs/uapi.md section 3: `_IO('F', 0xE5)`, and the bits that it takes.
-pub const FAN_IOC_RECORDS_GROUP: u8 = b'F';
-pub const FAN_IOC_RECORDS_NUMBER: u8 = 0xe5;
+// What `FAN_IOC_RECORDS` takes.
 pub const FAN_RECORD_MNT: u32 = 0x1;
 pub const FAN_RECORD_CGROUP: u32 = 0x2;
 pub const FAN_RECORD_REPLACED: u32 = 0x4;

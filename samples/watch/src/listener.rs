@@ -6,6 +6,7 @@ use crate::line;
 use crate::policy::Policy;
 use crate::signals::Request;
 use crate::signals::Signals;
+use crate::source::Source;
 use crate::tree::Place;
 use crate::tree::Tree;
 use crate::tree::EVENTS;
@@ -20,7 +21,6 @@ use std::time::Instant;
 use vfs_filter::Answer;
 use vfs_filter::Errno;
 use vfs_filter::Event;
-use vfs_filter::Group;
 use vfs_filter::Kind;
 use vfs_filter::Mark;
 use vfs_filter::Scope;
@@ -35,9 +35,9 @@ struct Counts {
     post: u64,
 }
 
-/// A group, and what this program knows about its operations.
+/// What events come from, and what this program knows about its operations.
 pub(crate) struct Listener<W> {
-    group: Group,
+    source: Source,
     tree: Tree,
     policy: Policy,
     out: W,
@@ -49,9 +49,9 @@ pub(crate) struct Listener<W> {
 }
 
 impl<W: Write> Listener<W> {
-    pub(crate) fn new(group: Group, tree: Tree, policy: Policy, out: W) -> Self {
+    pub(crate) fn new(source: Source, tree: Tree, policy: Policy, out: W) -> Self {
         Self {
-            group,
+            source,
             tree,
             policy,
             out,
@@ -63,11 +63,15 @@ impl<W: Write> Listener<W> {
 
     /// Until a signal ends it.
     pub(crate) fn run(mut self, mut signals: Signals) -> Result {
-        let marks = self.tree.mark(&self.group)?;
-        writeln!(self.out, "watching, marks: {marks}")?;
+        if self.source.is_marked() {
+            writeln!(self.out, "watching, by a queue")?;
+        } else {
+            let marks = self.tree.mark(self.source.group())?;
+            writeln!(self.out, "watching, marks: {marks}")?;
+        }
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            wait(&self.group, &signals)?;
+            wait(&self.source, &signals)?;
             for request in signals.take() {
                 match request {
                     Request::Checkpoint => self.checkpoint()?,
@@ -79,7 +83,7 @@ impl<W: Write> Listener<W> {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result {
-        let batch = match self.group.read(buffer) {
+        let batch = match self.source.read(buffer) {
             Err(error) if matches!(error.errno(), Some(Errno::AGAIN | Errno::INTR)) => {
                 return Ok(())
             }
@@ -109,7 +113,7 @@ impl<W: Write> Listener<W> {
         let cookie = event.cookie;
         let (path, denied) = match place {
             Place::Outside => {
-                self.group.answer(&[Answer::allow(cookie)])?;
+                self.source.answer(&[Answer::allow(cookie)])?;
                 return Ok(());
             }
             Place::Inside(path) => (line::printable(&path), self.policy.denies(&path)),
@@ -138,7 +142,7 @@ impl<W: Write> Listener<W> {
     }
 
     fn answer(&mut self, answer: Answer, said: &str) -> Result {
-        let said = match self.group.answer(&[answer])? {
+        let said = match self.source.answer(&[answer])? {
             0 => said,
             _ => "too late: the task was killed",
         };
@@ -176,9 +180,9 @@ impl<W: Write> Listener<W> {
         let mark = Mark::descriptor(Scope::Inode, &file)
             .events(EVENTS)
             .ignore();
-        match self.group.mark(&mark.evictable()) {
+        match self.source.group().mark(&mark.evictable()) {
             // A PATH that is this very file has a mark that is not evictable.
-            Err(error) if error.errno() == Some(Errno::EXIST) => self.group.mark(&mark)?,
+            Err(error) if error.errno() == Some(Errno::EXIST) => self.source.group().mark(&mark)?,
             done => done?,
         }
         self.ignored += 1;
@@ -189,7 +193,7 @@ impl<W: Write> Listener<W> {
     fn checkpoint(&mut self) -> Result {
         let start = Instant::now();
         let dropped = mem::take(&mut self.ignored);
-        self.group.flush_ignored_sync(Scope::Inode)?;
+        self.source.group().flush_ignored_sync(Scope::Inode)?;
         let took = start.elapsed().as_secs_f64() * 1e3;
         writeln!(
             self.out,
@@ -210,9 +214,9 @@ impl<W: Write> Listener<W> {
 }
 
 /// Until there is an event or a signal.
-fn wait(group: &Group, signals: &Signals) -> Result {
+fn wait(source: &Source, signals: &Signals) -> Result {
     let fds = &mut [
-        PollFd::new(group, PollFlags::IN),
+        PollFd::new(source, PollFlags::IN),
         PollFd::new(signals, PollFlags::IN),
     ];
     match poll(fds, None) {

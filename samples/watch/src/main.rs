@@ -7,6 +7,7 @@ mod line;
 mod listener;
 mod policy;
 mod signals;
+mod source;
 mod top;
 mod tree;
 
@@ -15,6 +16,7 @@ use clap::ValueEnum;
 use glob::Pattern;
 use std::error::Error;
 use std::io;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -47,8 +49,13 @@ struct Args {
     #[arg(long)]
     ignore_after_first: bool,
 
+    /// Read by a queue of the group that is inherited as descriptor FD, and is marked already: as
+    /// the command of `supervise`
+    #[arg(long, value_name = "FD", conflicts_with = "mark")]
+    queue: Option<RawFd>,
+
     /// Show which group holds up whom, and since when; the one to blame comes first
-    #[arg(long, conflicts_with_all = ["paths", "deny", "mark", "ignore_after_first"])]
+    #[arg(long, conflicts_with_all = ["paths", "deny", "mark", "ignore_after_first", "queue"])]
     top: bool,
 
     /// With --top: show that once
@@ -104,13 +111,20 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         let rates = args.rates;
         return top::Top { interval, rates }.run(signals, io::stdout().lock());
     }
-    let group = Group::builder().report_name(true).nonblock(true).init()?;
+    let source = match args.queue {
+        Some(number) => source::Source::queue(Group::inherit_number(number)?)?,
+        None => Group::builder()
+            .report_name(true)
+            .nonblock(true)
+            .init()?
+            .into(),
+    };
     let tree = tree::Tree::open(&args.paths, args.mark.into())?;
     let policy = policy::Policy {
         deny: args.deny,
         ignore_after_first: args.ignore_after_first,
     };
-    listener::Listener::new(group, tree, policy, io::stdout().lock()).run(signals)
+    listener::Listener::new(source, tree, policy, io::stdout().lock()).run(signals)
 }
 
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {

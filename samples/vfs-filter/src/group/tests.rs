@@ -6,11 +6,15 @@ use crate::sys::GroupFd;
 use crate::testing::Bytes;
 use crate::testing::PRE_MODIFY;
 use crate::Answer;
+use crate::Error;
 use crate::Kind;
+use crate::Queue;
+use crate::Verdict;
 use rustix::io::Errno;
 use std::io::Read;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// A group whose kernel is the other end of a socket.
 fn group() -> (Group, UnixStream) {
@@ -72,4 +76,37 @@ fn an_answer_that_is_refused_is_the_only_one_that_is_not_given() {
             assert_eq!(given, others);
         }
     }
+}
+
+#[test]
+fn a_queue_is_read_and_answered_as_a_group_is() {
+    let (ours, mut kernel) = UnixStream::pair().unwrap();
+    let queue = Queue::new(GroupFd::imitate(ours.into()));
+    let event = Bytes::event(PRE_MODIFY, 1).op(0, 7, 0).done();
+    kernel.write_all(&event).unwrap();
+    let mut buffer = [0; 4096];
+    let cookies = queue.read(&mut buffer).unwrap();
+    let cookies: Vec<_> = cookies.map(|event| event.unwrap().cookie).collect();
+    assert_eq!(cookies, [7]);
+    assert_eq!(queue.answer(&[Answer::allow(7)]), Ok(0));
+    drop(queue);
+    let mut bytes = Vec::new();
+    kernel.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes.len(), 24);
+}
+
+#[test]
+fn a_deadline_that_is_none_never_reaches_the_kernel() {
+    let (group, _kernel) = group();
+    let refused = |time| {
+        assert_eq!(
+            group.deadline(time, Verdict::Allow),
+            Err(Error::Deadline(Errno::INVAL))
+        );
+    };
+    refused(Duration::ZERO);
+    refused(Duration::from_secs(1 << 33));
+    // Rounded up: it is the kernel, which a socket is not, that has no such call.
+    let tried = group.deadline(Duration::from_nanos(1), Verdict::Deny(Errno::IO));
+    assert_eq!(tried, Err(Error::Deadline(Errno::NOTTY)));
 }
