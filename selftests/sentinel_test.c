@@ -304,6 +304,54 @@ TEST_F(sentinel, added_while_it_takes_over)
 	EXPECT_EQ(0, chmod("file", 0600));
 }
 
+/* What one thread takes over is not kept back by what others add meanwhile. */
+static void take_over_with(struct __test_metadata *const _metadata,
+			   struct group *by, __u64 mask)
+{
+	struct group *g = group_open(_metadata, FAN_FAIL_CLOSED);
+	struct job *first, *second, *job;
+	struct event pre;
+
+	mark(_metadata, g, FILESYSTEM, FAN_ATTRIB, ".");
+	group_close(g);
+	EXPECT_EQ(1, count_sentinels());
+	mark(_metadata, by, FILESYSTEM, FAN_MODIFY, ".");
+
+	first = mark_prepare(_metadata, by, FAN_ATTRIB);
+	second = mark_prepare(_metadata, by, mask);
+	hold(_metadata, "takeover", first->pid);
+	job_go(_metadata, first);
+	wait_held(_metadata, "takeover");
+	job = write_prepare(_metadata, "file", "ab");
+	hold(_metadata, "marks", job->pid);
+	job_go(_metadata, job);
+	wait_held(_metadata, "marks");
+	job_go(_metadata, second);
+	expect_blocked(_metadata, second);
+	release(_metadata, "takeover");
+	/* Its memory is freed when no one can be looking at it any more. */
+	EXPECT_TRUE(EVENTUALLY(!count_sentinels()));
+	release(_metadata, "marks");
+	EXPECT_EQ(0, job_join(_metadata, first));
+	pre = expect_pre(_metadata, by, job->pid);
+	allow(_metadata, by, &pre);
+	EXPECT_EQ(2, job_join(_metadata, job));
+	expect_post(_metadata, by, &pre, 2);
+	EXPECT_EQ(0, job_join(_metadata, second));
+}
+
+TEST_F(sentinel, taken_over_while_something_is_added)
+{
+	REQUIRE_HOLDS();
+	take_over_with(_metadata, self->g, FAN_ACCESS);
+}
+
+TEST_F(sentinel, taken_over_while_the_same_is_added)
+{
+	REQUIRE_HOLDS();
+	take_over_with(_metadata, self->g, FAN_ATTRIB);
+}
+
 /* A listener that marks what a sentinel has, and something else. */
 static long do_take_over(void *arg __maybe_unused)
 {

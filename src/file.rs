@@ -212,6 +212,7 @@ impl Class for Filter {
     ) -> Result<usize> {
         let mut done = 0;
 
+        group.get().listeners().reads(reader);
         loop {
             let wait = done == 0 && !file.nonblocking();
 

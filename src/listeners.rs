@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who listens to a group: the processes that its files belong to, which raise no event to it.
+//! Who listens to a group: the processes that its files belong to, which raise no event to it, nor does
+//! who shares their memory.
 //!
 //! The group's own file is there from the beginning. It has a place, as queues have, until it is closed.
 //!
@@ -11,6 +12,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::memory;
+use crate::memory::Memory;
 use crate::sys::class;
 use crate::sys::class::QueueFile;
 use crate::sys::pid::AtomicId;
@@ -49,6 +52,8 @@ impl Reader {
 pub(crate) struct Listener {
     reader: Reader,
     process: Pid,
+    /// What the process had when it was noted here.
+    memory: Option<Memory>,
     /// The file, if it is a queue.
     queue: Option<Arc<QueueFile>>,
 }
@@ -58,6 +63,7 @@ impl Listener {
         Self {
             reader,
             process: Pid::current_process(),
+            memory: Memory::of_current(),
             queue,
         }
     }
@@ -68,6 +74,10 @@ impl Listener {
 
     pub(crate) fn process(&self) -> &Pid {
         &self.process
+    }
+
+    fn memory(&self) -> Option<memory::Id> {
+        self.memory.as_ref().map(Memory::id)
     }
 
     pub(crate) fn queue(&self) -> Option<&QueueFile> {
@@ -97,6 +107,8 @@ pub(crate) struct Listeners {
     places: SpinLock<Places>,
     /// Their processes, to be compared with. Set under the lock.
     ids: [AtomicId; MAX],
+    /// Their memory, in the same way.
+    memories: [memory::AtomicId; MAX],
     /// There are none at this place and after it. Set under the lock.
     end: Atomic<usize>,
 }
@@ -105,7 +117,7 @@ impl Listeners {
     /// The current process has the group's own file.
     pub(crate) fn new() -> impl PinInit<Self> {
         let own = Listener::current(Reader::OWN, None);
-        let id = own.process.id();
+        let (id, memory) = (own.process.id(), own.memory());
         let mut listeners = [const { None }; MAX];
 
         listeners[0] = Some(own);
@@ -114,6 +126,9 @@ impl Listeners {
             ids: core::array::from_fn(|place| match place {
                 0 => AtomicId::new(id),
                 _ => AtomicId::none(),
+            }),
+            memories: core::array::from_fn(|place| {
+                memory::AtomicId::new(memory.filter(|_| place == 0))
             }),
             end: Atomic::new(1),
         })
@@ -133,6 +148,7 @@ impl Listeners {
         listener.reader = Reader(places.last);
         let reader = listener.reader;
         self.ids[place].set(listener.process.id());
+        self.memories[place].set(listener.memory());
         places.listeners[place] = Some(listener);
         self.end
             .store(self.end.load(Relaxed).max(place + 1), Relaxed);
@@ -149,6 +165,7 @@ impl Listeners {
         let last = places.listeners.iter().rposition(Option::is_some);
 
         self.ids[place].clear();
+        self.memories[place].set(None);
         self.end.store(last.map_or(0, |last| last + 1), Relaxed);
         drop(places);
         // Not under the lock, as it may be the last reference.
@@ -158,7 +175,7 @@ impl Listeners {
 
     /// Makes the current process that of a file.
     pub(crate) fn own(&self, reader: Reader) {
-        let process = Pid::current_process();
+        let (process, memory) = (Pid::current_process(), Memory::of_current());
         let mut places = self.places.lock();
         let place = places.of(reader);
         let Some((place, listener)) =
@@ -167,10 +184,14 @@ impl Listeners {
             drop(places);
             return;
         };
-        let old = core::mem::replace(&mut listener.process, process);
-        let changed = listener.process != old;
+        let old = (
+            core::mem::replace(&mut listener.process, process),
+            core::mem::replace(&mut listener.memory, memory),
+        );
+        let changed = listener.process != old.0;
 
         self.ids[place].set(listener.process.id());
+        self.memories[place].set(listener.memory());
         drop(places);
         drop(old);
         if changed {
@@ -179,23 +200,41 @@ impl Listeners {
         }
     }
 
-    /// Is it one of the processes?
-    #[inline]
-    pub(crate) fn has(&self, process: Id) -> bool {
-        // Most often there is one.
-        self.ids[0].is(process)
-            || (self.end.load(Relaxed) > 1 && self.ids[1..].iter().any(|id| id.is(process)))
+    /// The current process reads a file. If it is the one that the file belongs to, and it has executed
+    /// another program since that was noted, its memory is not the same.
+    pub(crate) fn reads(&self, reader: Reader) {
+        let is_known = |id| self.memories.iter().any(|memory| memory.is(id));
+
+        if memory::Id::of_current().is_some_and(is_known) {
+            return;
+        }
+        if self.with_process(reader, Pid::id) == Some(Id::of_current_process()) {
+            self.own(reader);
+        }
     }
 
-    /// All processes, to be compared with.
+    /// Is this, of which someone does something, one of the processes? Or is it the current process,
+    /// and shares the memory of one?
     ///
-    /// One that has been replaced may still be given to a task that runs meanwhile, and be gone. It
-    /// is not taken for another process then: one that gets the same memory for its `struct pid`
-    /// has not read this before that.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + '_ {
-        self.ids[..self.end.load(Relaxed).min(MAX)]
-            .iter()
-            .filter_map(AtomicId::get)
+    /// One that has been replaced may still be compared with meanwhile, and be gone. It is not taken
+    /// for another process then: one that gets the same address for its `struct pid`, or for its
+    /// memory, has not read this before that.
+    #[inline]
+    pub(crate) fn have(&self, process: Id) -> bool {
+        // Most often there is one.
+        let several = self.end.load(Relaxed) > 1;
+
+        if self.ids[0].is(process) || (several && self.ids[1..].iter().any(|id| id.is(process))) {
+            return true;
+        }
+        let Some(memory) = memory::Id::of_current() else {
+            return false;
+        };
+        let shared = self.memories[0].is(memory)
+            || (several && self.memories[1..].iter().any(|id| id.is(memory)));
+
+        // It may end in a task of someone else's.
+        shared && process == Id::of_current_process()
     }
 
     /// Runs `show` with the process of a file, under the lock.

@@ -129,8 +129,7 @@ fn is_exempt(group: &ClassGroup<Filter>, op: &mut Op<Asked>) -> bool {
     let group = class_group.get();
     let listeners = group.listeners();
 
-    listeners.has(op.process())
-        || (op.is_waited_for() && listeners.ids().any(|id| op.is_by_child_of(id)))
+    listeners.have(op.process())
         || group.exempt_cgroups().any(|cgroup| op.is_in(cgroup))
         || op
             .attached()
@@ -186,7 +185,14 @@ pub(crate) fn pre(
     let mask = Mask::from_raw(event.mask());
     let wanted = Mask::from_raw(event.wanted()).posts_of(op.event());
     let cookie = op.cookie();
-    let subject = || subject(&group.get(), op, event, mask.with(wanted));
+    let subject = || {
+        let group = group.get();
+
+        if group.reports_pidfd() {
+            event.keep_pidfd()?;
+        }
+        subject(&group, op, event, mask.with(wanted))
+    };
     let (pre, post) = Event::ask(cookie, subject)?;
     let record = Record {
         group: group.into(),
@@ -222,7 +228,12 @@ pub(crate) fn post(group: &ClassGroup<Filter>, op: &mut Op<Asked>, event: &Class
 
     let cookie = op.cookie();
     let group = group.get();
-    let subject = || subject(&group, op, event, Mask::from_raw(event.mask()));
+    let subject = || {
+        // It can be opened as long as the process is there, if this fails.
+        let _ = group.reports_pidfd().then(|| event.keep_pidfd());
+
+        subject(&group, op, event, Mask::from_raw(event.mask()))
+    };
 
     match Event::unpaired(cookie, subject, Outcome::of(op)) {
         Ok(post) => group.post(post),

@@ -39,6 +39,7 @@ mod file;
 mod group;
 mod listeners;
 mod mask;
+mod memory;
 mod op;
 mod queue;
 mod records;

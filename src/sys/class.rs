@@ -336,6 +336,12 @@ impl ClassEvent {
         // SAFETY: By the type invariant.
         unsafe { Pid::from_raw(self.0.pid) }
     }
+
+    /// Lets a pidfd of it be opened even when it is gone. Fails with `ENOMEM`.
+    pub(crate) fn keep_pidfd(&self) -> Result {
+        // SAFETY: By the type invariant.
+        to_result(unsafe { bindings::fanotify_class_keep_pidfd(&self.0) })
+    }
 }
 
 /// A class that fanotify_init(2) knows. Dropped, it is not known any more.

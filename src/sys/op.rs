@@ -7,7 +7,6 @@
 use super::cgroup::Cgroup;
 use super::fid::Fid;
 use super::memcg;
-use super::pid;
 use super::pid::Id;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -139,18 +138,6 @@ impl<T> Op<T> {
         } else {
             Id::of(pid)
         }
-    }
-
-    /// Does someone wait for the current task, which was made by vfork(2)?
-    #[inline]
-    pub(crate) fn is_waited_for(&self) -> bool {
-        pid::current_is_waited_for()
-    }
-
-    /// Is the current task a child that this process waits for, and does it do this?
-    pub(crate) fn is_by_child_of(&self, process: Id) -> bool {
-        // SAFETY: By the type invariant. The pointer of an `Id` is not followed.
-        unsafe { bindings::fanotify_class_is_by(self.as_ptr(), process.as_ptr()) }
     }
 
     /// Is the task that does it in this cgroup, or one below it? Not if the task is gone.

@@ -28,16 +28,6 @@ unsafe impl Sync for Pid {}
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Id(*mut bindings::pid);
 
-/// Does someone wait for the current task to execute a program?
-pub(super) fn current_is_waited_for() -> bool {
-    // SAFETY: The current task is there during the call. Whoever waits resets this if it is killed,
-    // and it is only compared.
-    let vfork_done =
-        unsafe { core::ptr::addr_of!((*bindings::get_current()).vfork_done).read_volatile() };
-
-    !vfork_done.is_null()
-}
-
 impl Id {
     pub(super) fn of(pid: *mut bindings::pid) -> Self {
         Self(pid)
@@ -47,11 +37,6 @@ impl Id {
     pub(crate) fn of_current_process() -> Self {
         // SAFETY: The current task is not dead, so its process has a pid.
         Self(unsafe { bindings::task_tgid(bindings::get_current()) })
-    }
-
-    /// For C functions that do not follow it.
-    pub(super) fn as_ptr(self) -> *mut bindings::pid {
-        self.0
     }
 }
 
