@@ -10,9 +10,10 @@
 //! 1. *Queued.* [`Event::ask`] returns the event, of which a question goes into the PRE lane
 //!    (`queue/questions.rs`), and the right to end it, which stays with the operation.
 //! 2. *Read.* The question is taken from the lane, and the event copied to user space.
-//! 3. *Answered.* The question is taken out and the [`Reply`] is set, which wakes up the task. A
-//!    task that is killed takes the question out itself; so there is either a reply or a
-//!    cancellation, and never both. If it was not read by then, the story ends.
+//! 3. *Answered.* The question is taken out and the [`Reply`] is set; then what the question referred
+//!    to is put, and the task woken up. A task that is killed takes the question out itself, or waits
+//!    for who has; so there is either a reply or a cancellation, and never both. If it was not read by
+//!    then, the story ends.
 //! 4. *In flight.* The operation owns the [`ReservedPost`]. If the group denied the operation, or
 //!    did not ask for POST, it is dropped and the story ends.
 //! 5. *Posted.* [`ReservedPost::end`] uses it up and returns the [`Post`], which goes into the POST
@@ -352,10 +353,14 @@ impl Event {
         self.verdict() == Some(Verdict::Allow) && self.wants_post()
     }
 
-    /// Sets the answer, and wakes up the task. The caller takes the question out, so it is the only
-    /// one.
+    /// Sets the answer. The caller takes the question out, so it is the only one, and wakes up the task.
     pub(crate) fn answer(&self, reply: Reply) {
         self.reply.populate(reply);
+    }
+
+    /// Wakes up the task: there is an answer, and whoever has given it has nothing left of what belongs
+    /// to the task.
+    pub(crate) fn wake(&self) {
         self.answered.complete();
     }
 
@@ -421,6 +426,11 @@ impl Event {
     /// `EINTR` after a fatal signal.
     pub(crate) fn wait(&self, timeout: Jiffies) -> Result<bool> {
         self.answered.wait(timeout)
+    }
+
+    /// Waits until the task is woken up, whatever signals come: someone is about to do that.
+    pub(crate) fn wait_for_waker(&self) {
+        self.answered.wait_uninterruptibly();
     }
 
     /// How long ago it was made, in milliseconds.

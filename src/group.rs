@@ -31,6 +31,7 @@ use crate::listeners::Listener;
 use crate::listeners::Listeners;
 use crate::listeners::Reader;
 use crate::mask::Mask;
+use crate::queue::Answered;
 use crate::queue::BarrierRoom;
 use crate::queue::Counts;
 use crate::queue::Question;
@@ -44,6 +45,8 @@ use crate::sys::class::Class;
 use crate::sys::class::ClassGroup;
 use crate::sys::class::Look;
 use crate::sys::class::QueueFile;
+use crate::sys::lent;
+use crate::sys::lent::Lent;
 use crate::sys::memcg;
 use crate::sys::pid::Id;
 use crate::sys::pid::Pid;
@@ -284,7 +287,7 @@ impl<A: Default> Group<A> {
         let expired = queue.expire(event, verdict);
 
         drop(queue);
-        expired.is_some()
+        expired.map(Answered::wake).is_some()
     }
 
     /// Waits for the answer to a question of this group. Fails if there is none, or another than to
@@ -314,8 +317,11 @@ impl<A: Default> Group<A> {
                     drop(queue);
                     match cancelled {
                         Some((_, was_read)) => return Err(Refusal::Killed { was_read }),
-                        // The question was taken out by someone who answered it.
-                        None => break true,
+                        // It was taken out by someone who answers it, and gives back what it refers to.
+                        None => {
+                            event.wait_for_waker();
+                            break true;
+                        }
                     }
                 }
             }
@@ -324,7 +330,7 @@ impl<A: Default> Group<A> {
         match event.verdict() {
             Some(Verdict::Allow) => Ok(()),
             Some(Verdict::Deny(errno)) => Err(Refusal::Denied(errno)),
-            // The group is being closed, and no one is told.
+            // Whoever wakes up a task has answered.
             None => Err(Refusal::Killed { was_read }),
         }
     }
@@ -394,15 +400,16 @@ impl<A: Default> Group<A> {
         reader: Reader,
         answer: &Answer,
     ) -> Result {
-        let ignored = if answer.ignore {
-            let targets = self.queue.lock().targets(reader, answer.cookie)?;
+        let (lent, ignored) = if answer.ignore {
+            let lent = self.lend(class_group, reader, answer.cookie)?;
+            let ignored = match lent.targets().map(|targets| targets.ignore(class_group)) {
+                Some(Err(err)) if err != ENOENT => return Err(err),
+                ignored => ignored.and_then(Result::ok),
+            };
 
-            match targets.ignore(class_group) {
-                Err(err) if err == ENOENT => None,
-                ignored => Some(ignored?),
-            }
+            (Some(lent), ignored)
         } else {
-            None
+            (None, None)
         };
         let reply = Reply {
             ignored,
@@ -413,7 +420,28 @@ impl<A: Default> Group<A> {
         let answered = queue.answer(reader, answer.cookie, reply);
 
         drop(queue);
-        answered.map(drop)
+
+        let answered = answered?;
+
+        if let Some(lent) = lent {
+            lent.give_back();
+        }
+        answered.wake();
+        Ok(())
+    }
+
+    /// Borrows what an event is to be ignored on from the task that waits. Fails with `ENOENT` if that
+    /// one does not wait for this reader, and with `ENOMEM`.
+    fn lend<C: Class>(
+        &self,
+        class_group: &ClassGroup<C>,
+        reader: Reader,
+        cookie: u64,
+    ) -> Result<Lent<C>> {
+        let room = lent::Room::new()?;
+        let targets = self.queue.lock().targets(reader, cookie)?;
+
+        Ok(Lent::new(room, targets, class_group))
     }
 
     /// An operation ended that the group was asked about: tells it, if there is a `post`. Keeps what

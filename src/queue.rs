@@ -40,6 +40,7 @@ use posts::Posts;
 use questions::Questions;
 use questions::Referred;
 use questions::Removed;
+use questions::Settled;
 use spares::Spares;
 use turn::Turn;
 
@@ -61,6 +62,26 @@ pub(crate) struct Remnant {
     _room: Option<Room>,
 }
 
+/// A question that has its answer, and whose task is to be told when the queue is not locked.
+#[must_use = "the task waits until it is told"]
+pub(crate) struct Answered {
+    event: Arc<Event>,
+    targets: Option<Targets>,
+    remnant: Option<Remnant>,
+}
+
+impl Answered {
+    /// Wakes up the task.
+    ///
+    /// It refers to all inodes that the question does. These are put before that: so whoever answers
+    /// never puts the last reference to one.
+    pub(crate) fn wake(self) {
+        drop(self.targets);
+        drop(self.remnant);
+        self.event.wake();
+    }
+}
+
 /// An event that was taken from its lane, to be copied to user space.
 pub(crate) enum Taken {
     Pre(Arc<Event>),
@@ -75,8 +96,8 @@ pub(crate) struct Remains {
 }
 
 impl Remains {
-    /// Gives all questions that have no answer the same.
-    pub(crate) fn answer_all(&self, verdict: Verdict) {
+    /// Gives all questions that have no answer the same, and wakes up their tasks.
+    pub(crate) fn answer_all(mut self, verdict: Verdict) {
         self.questions.answer_all(verdict);
     }
 }
@@ -193,31 +214,42 @@ impl<A> Queue<A> {
         self.questions.targets(reader, cookie)
     }
 
-    /// Answers a question that this reader has read, which wakes up its task.
-    ///
-    /// Returns what is left of the question, if anything. Fails with `ENOENT` if there is no such
-    /// question.
+    /// Answers a question that this reader has read. Its task is to be told. Fails with `ENOENT` if
+    /// there is no such question.
     pub(crate) fn answer(
         &mut self,
         reader: Reader,
         cookie: u64,
         reply: Reply,
-    ) -> Result<(Arc<Event>, Option<Remnant>)> {
-        let (event, removed) = self.questions.answer(reader, cookie, reply)?;
+    ) -> Result<Answered> {
+        let settled = self.questions.answer(reader, cookie, reply)?;
 
-        self.inflight += usize::from(event.is_owed_post());
-        Ok((event, removed.map(|removed| self.remnant(removed))))
+        Ok(self.answered(settled))
     }
 
     /// The time for an answer is over: this is the answer. One that was not read never is.
     ///
-    /// Returns what is left of the question, if anything; or `None` if someone has decided.
-    pub(crate) fn expire(&mut self, event: &Event, verdict: Verdict) -> Option<Option<Remnant>> {
+    /// Returns `None` if someone has decided.
+    pub(crate) fn expire(&mut self, event: &Event, verdict: Verdict) -> Option<Answered> {
         let reply = Reply::expired(verdict, event.reader().is_none());
-        let removed = self.questions.expire(event, reply)?;
+        let settled = self.questions.expire(event, reply)?;
+
+        Some(self.answered(settled))
+    }
+
+    fn answered(&mut self, settled: Settled) -> Answered {
+        let Settled {
+            event,
+            targets,
+            removed,
+        } = settled;
 
         self.inflight += usize::from(event.is_owed_post());
-        Some(removed.map(|removed| self.remnant(removed)))
+        Answered {
+            event,
+            targets,
+            remnant: removed.map(|removed| self.remnant(removed)),
+        }
     }
 
     /// The task of a question is killed and does not wait any more.

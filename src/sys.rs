@@ -12,6 +12,7 @@ pub(crate) mod completion;
 pub(crate) mod fid;
 pub(crate) mod ignore;
 pub(crate) mod inode;
+pub(crate) mod lent;
 pub(crate) mod memcg;
 pub(crate) mod moment;
 pub(crate) mod op;

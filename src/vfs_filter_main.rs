@@ -61,17 +61,22 @@ module! {
 
 /// The loaded module. New groups can be made as long as it exists.
 ///
-/// There is nothing to wait for when it is dropped: each group, each of their open files and each
-/// operation that asked one of them holds a reference to the module, which is dropped by code
-/// outside of it, so that none of them is left by then.
+/// When it is dropped, each group, each of their open files and each operation that asked one of them
+/// is gone: they hold a reference to the module, which is dropped by code outside of it. What is left
+/// to be waited for are work items that have dropped the last reference to a group, and return.
 struct VfsFilter {
+    // Dropped in this order.
     _class: sys::class::Registration<op::Filter>,
+    _workqueue: sys::lent::Workqueue,
 }
 
 impl kernel::Module for VfsFilter {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        let workqueue = sys::lent::Workqueue::new()?;
+
         Ok(Self {
             _class: sys::class::Registration::new()?,
+            _workqueue: workqueue,
         })
     }
 }

@@ -10,6 +10,8 @@
 //! 3. *In flight*: allowed, and the operation has not ended; if it is one that barriers wait for. By
 //!    super block, and in the order of the answers.
 //!
+//! It refers to inodes, as the operation does, until its task is woken up: not from 3 on.
+//!
 //! It is taken out by whoever decides: the answer, the killed task, the one whose time is over, the
 //! end of the operation, or the closing group. From 1, a killed task takes it as if it had never been there. From 2 it is
 //! taken to have been read: if then it cannot be copied, there is nothing to be put back.
@@ -37,9 +39,9 @@ const PUT_BACK_BATCH: usize = 64;
 
 /// What a question refers to. It is dropped when the queue is not locked.
 pub(crate) struct Referred {
-    pub(crate) event: Arc<Event>,
-    /// Where the event is to be ignored if the answer says so.
-    pub(crate) targets: Targets,
+    event: Arc<Event>,
+    /// Where the event is to be ignored if the answer says so. `None` if there is one.
+    targets: Option<Targets>,
 }
 
 /// A question to the listener.
@@ -54,7 +56,10 @@ pub(crate) struct Question {
 impl Question {
     pub(crate) fn new(event: Arc<Event>, targets: Targets, super_block: Option<usize>) -> Self {
         Self {
-            referred: Some(Referred { event, targets }),
+            referred: Some(Referred {
+                event,
+                targets: Some(targets),
+            }),
             super_block,
         }
     }
@@ -107,6 +112,14 @@ fn remove(from: &mut Tree, key: Key) -> Option<(Option<Referred>, Room)> {
 /// What is left of a question that was taken out.
 pub(crate) type Removed = (Option<Referred>, Room);
 
+/// A question that has its answer, and what is to be dropped when the queue is not locked.
+pub(crate) struct Settled {
+    pub(crate) event: Arc<Event>,
+    pub(crate) targets: Option<Targets>,
+    /// What is left of it, if it is not in flight.
+    pub(crate) removed: Option<Removed>,
+}
+
 /// All questions of a queue that was closed.
 pub(crate) struct Closed {
     group: u64,
@@ -116,15 +129,16 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
-    /// Gives all that have no answer the same.
-    pub(crate) fn answer_all(&self, verdict: Verdict) {
-        let waiting = Iterator::chain(self.unread.values(), self.read.values());
+    /// Gives all that have no answer the same, and wakes up their tasks.
+    pub(crate) fn answer_all(&mut self, verdict: Verdict) {
+        let waiting = Iterator::chain(self.unread.values_mut(), self.read.values_mut());
 
-        for referred in waiting.filter_map(|question| question.referred.as_ref()) {
-            let event = &referred.event;
-
+        for Referred { event, targets } in waiting.filter_map(|question| question.referred.take()) {
             trace::answer(self.group, event.cookie(), verdict.error(), By::Close);
             event.answer(Reply::of(verdict));
+            // As the task refers to the inodes until it is woken up, this is not the last reference.
+            drop(targets);
+            event.wake();
         }
     }
 }
@@ -323,29 +337,25 @@ impl Questions {
     /// Where an event is to be ignored. Fails with `ENOENT` if this one cannot answer it.
     pub(crate) fn targets(&self, reader: Reader, cookie: u64) -> Result<Targets> {
         let question = self.read.get(&by_reader(reader, cookie)).ok_or(ENOENT)?;
+        let referred = question.referred.as_ref().ok_or(ENOENT)?;
 
-        Ok(question.referred.as_ref().ok_or(ENOENT)?.targets.clone())
+        referred.targets.clone().ok_or(ENOENT)
     }
 
-    /// Answers a question that this one has read, which wakes up its task.
-    ///
-    /// Returns the event, and what is left of the question, if anything. Fails with `ENOENT` if
+    /// Answers a question that this one has read. Its task is to be woken up. Fails with `ENOENT` if
     /// there is no such question.
     pub(crate) fn answer(
         &mut self,
         reader: Reader,
         cookie: u64,
         reply: Reply,
-    ) -> Result<(Arc<Event>, Option<Removed>)> {
+    ) -> Result<Settled> {
         self.settle(Some(reader), cookie, reply).ok_or(ENOENT)
     }
 
-    /// Gives a question its answer, wherever it is. Returns what is left of it, if anything; or
-    /// `None` if it has an answer.
-    pub(crate) fn expire(&mut self, event: &Event, reply: Reply) -> Option<Option<Removed>> {
-        let (_, removed) = self.settle(event.reader(), event.cookie(), reply)?;
-
-        Some(removed)
+    /// Gives a question its answer, wherever it is. Returns `None` if it has one.
+    pub(crate) fn expire(&mut self, event: &Event, reply: Reply) -> Option<Settled> {
+        self.settle(event.reader(), event.cookie(), reply)
     }
 
     #[inline(always)]
@@ -354,13 +364,14 @@ impl Questions {
         reader: Option<Reader>,
         cookie: u64,
         mut reply: Reply,
-    ) -> Option<(Arc<Event>, Option<Removed>)> {
+    ) -> Option<Settled> {
         let (from, key) = match reader {
             Some(reader) => (&mut self.read, by_reader(reader, cookie)),
             None => (&mut self.unread, by_cookie(cookie)),
         };
-        let question = from.get(&key)?;
-        let event = question.referred.as_ref()?.event.clone();
+        let question = from.get_mut(&key)?;
+        let referred = question.referred.as_mut()?;
+        let (event, targets) = (referred.event.clone(), referred.targets.take());
         let answers = self.answers + 1;
         let removed = match question.super_block {
             Some(super_block) if reply.verdict == Verdict::Allow => {
@@ -387,7 +398,11 @@ impl Questions {
 
         trace::answer(self.group, cookie, reply.verdict.error(), by);
         event.answer(reply);
-        Some((event, removed))
+        Some(Settled {
+            event,
+            targets,
+            removed,
+        })
     }
 
     /// The task of a question is killed and does not wait any more.
@@ -608,9 +623,9 @@ mod tests {
         let event = ask(&mut questions, 1)?;
 
         read(&mut questions);
-        let (_, removed) = questions.answer(OWN, 1, Reply::of(Verdict::Deny(EPERM)))?;
+        let settled = questions.answer(OWN, 1, Reply::of(Verdict::Deny(EPERM)))?;
 
-        assert!(removed.is_some());
+        assert!(settled.removed.is_some());
         assert!(questions.land(&event).is_none());
         Ok(())
     }

@@ -57,4 +57,10 @@ impl Completion {
             other => other.map(|()| true),
         }
     }
+
+    /// Waits for it, whatever signals come. For what is about to happen.
+    pub(crate) fn wait_uninterruptibly(&self) {
+        // SAFETY: By the type invariant, and as in `wait`.
+        unsafe { bindings::wait_for_completion(self.inner.get()) };
+    }
 }
