@@ -49,9 +49,9 @@ use crate::sys::moment::Moment;
 use crate::sys::op::Op;
 use crate::sys::op::Place;
 use crate::sys::op::Range;
-use crate::sys::pid::AtomicId;
-use crate::sys::pid::Id;
+use crate::sys::pid::Number;
 use crate::sys::pid::Pid;
+use crate::sys::user::User;
 use crate::verdict::Verdict;
 use crate::wire;
 use kernel::bindings;
@@ -93,6 +93,8 @@ pub(crate) struct Subject {
     pub(crate) kind: u32,
     /// Who does it.
     pub(crate) pid: Pid,
+    /// Whose task waits for an answer, if one is wanted.
+    pub(crate) user: User,
     /// Is a pidfd reported?
     pub(crate) has_pidfd: bool,
     /// Id of the file system.
@@ -210,7 +212,7 @@ pub(crate) struct Event {
     place: Atomic<u64>,
     /// Who has read it in its PRE form, or is about to.
     reader: Atomic<usize>,
-    read_by: AtomicId,
+    read_by: Atomic<u64>,
     #[pin]
     links: ListLinks,
 }
@@ -242,7 +244,7 @@ impl Event {
             since: Moment::now(),
             place: Atomic::new(0),
             reader: Atomic::new(NO_READER),
-            read_by: AtomicId::none(),
+            read_by: Atomic::new(0),
             links <- ListLinks::new(),
         }? Error);
 
@@ -313,6 +315,11 @@ impl Event {
     /// Number of the operation, or of the barrier.
     pub(crate) fn cookie(&self) -> u64 {
         self.cookie
+    }
+
+    /// Whose task asks, as a number.
+    pub(crate) fn user(&self) -> usize {
+        self.subject().map_or(0, |s| s.user.nr())
     }
 
     /// Does the event count against the queue limit? So do those whose question no one has read:
@@ -407,14 +414,14 @@ impl Event {
     }
 
     /// Which process has read it.
-    pub(crate) fn was_read_by(&self, process: Id) -> bool {
-        self.read_by.get() == Some(process)
+    pub(crate) fn was_read_by(&self, process: Number) -> bool {
+        self.read_by.load(Relaxed) == process.get()
     }
 
     /// The current process has read it of this file.
-    pub(crate) fn set_reader(&self, reader: Reader, process: Id) {
+    pub(crate) fn set_reader(&self, reader: Reader, process: Number) {
         self.reader.store(reader.nr(), Relaxed);
-        self.read_by.set(process);
+        self.read_by.store(process.get(), Relaxed);
     }
 
     /// It is not read.
@@ -538,12 +545,24 @@ impl Event {
 
     /// A question about an operation without an object, for tests.
     #[cfg(CONFIG_KUNIT = "y")]
-    pub(crate) fn for_test(cookie: u64) -> Result<Arc<Self>> {
+    pub(crate) fn for_test(user: User, cookie: u64) -> Result<Arc<Self>> {
+        Self::ask_for_test(user, cookie).map(|(event, _)| event)
+    }
+
+    /// The end of such an operation that the group was asked about, for tests.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) fn for_test_post() -> Result<Post> {
+        Self::ask_for_test(User::for_test(0), 1).map(|(_, reserved)| reserved.post)
+    }
+
+    #[cfg(CONFIG_KUNIT = "y")]
+    fn ask_for_test(user: User, cookie: u64) -> Result<(Arc<Self>, ReservedPost)> {
         let subject = || {
             Ok(Subject {
                 mask: Mask::fold(bindings::FAN_MODIFY.into())?,
                 kind: 0,
                 pid: Pid::current_process(),
+                user,
                 has_pidfd: false,
                 fsid: [0; 2],
                 fid: None,
@@ -555,7 +574,7 @@ impl Event {
             })
         };
 
-        Self::ask(cookie, subject).map(|(event, _)| event)
+        Self::ask(cookie, subject)
     }
 }
 

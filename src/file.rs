@@ -274,7 +274,7 @@ impl Class for Filter {
 
                 UserSlice::new(arg, size_of::<i32>()).writer().write(&len)?;
             }
-            FAN_IOC_OWN => group.get().own(reader),
+            FAN_IOC_OWN => group.get().own(reader)?,
             FAN_IOC_QUEUE => {
                 let flags = u32::try_from(arg).map_err(|_| EINVAL)?;
 
@@ -302,8 +302,8 @@ impl Class for Filter {
         Ok(0)
     }
 
-    fn release(group: ArcBorrow<'_, Group>) {
-        group.close();
+    fn release(group: &ClassGroup<Self>) {
+        group.get().close(group);
     }
 
     fn show_fdinfo(group: ArcBorrow<'_, Group>, reader: Reader, m: &SeqFile) {

@@ -48,7 +48,7 @@ use crate::sys::class::QueueFile;
 use crate::sys::lent;
 use crate::sys::lent::Lent;
 use crate::sys::memcg;
-use crate::sys::pid::Id;
+use crate::sys::pid::Number;
 use crate::sys::pid::Pid;
 use crate::verdict::Answer;
 use crate::verdict::Verdict;
@@ -344,8 +344,12 @@ impl<A: Default> Group<A> {
 
         let is_going = |l: &Listener| class_group.is_going(l.queue(), l.process());
 
-        if self.listeners.iter().all(|listener| is_going(&listener)) {
-            self.close();
+        let came = self.listeners.came();
+
+        // One by one: someone can have opened a queue in a place that was free, and closed another.
+        if self.listeners.iter().all(|listener| is_going(&listener)) && self.listeners.end_if(came)
+        {
+            self.close(class_group);
             return Look::Gone;
         }
         for listener in self.listeners.iter().filter(is_going) {
@@ -356,13 +360,15 @@ impl<A: Default> Group<A> {
 
     /// Makes the current process that of a file. What others have read of it and not answered is to
     /// be read again: it can be of a process that was there before, or of a child that has ended,
-    /// whoever was the owner.
-    pub(crate) fn own(&self, reader: Reader) {
-        self.listeners.own(reader);
-        self.put_back_all(reader, Some(Id::of_current_process()));
+    /// whoever was the owner. Fails with `ENOENT` if the group is being closed.
+    pub(crate) fn own(&self, reader: Reader) -> Result {
+        self.listeners.own(reader)?;
+        self.put_back_all(reader, Some(Number::of_current_process()));
+        Ok(())
     }
 
-    /// A queue is opened by the current process. Fails with `ENOSPC` if there are too many.
+    /// A queue is opened by the current process. Fails with `ENOSPC` if there are too many, and with
+    /// `ENOENT` if the group is being closed.
     pub(crate) fn open_queue(&self, file: Arc<QueueFile>) -> Result<Reader> {
         self.listeners.add(file)
     }
@@ -375,7 +381,7 @@ impl<A: Default> Group<A> {
 
     /// Puts back what was read of a file and not answered, but not what the process `keep` has read.
     /// The lock is given up now and then, as there can be as many as there are tasks.
-    fn put_back_all(&self, reader: Reader, keep: Option<Id>) {
+    fn put_back_all(&self, reader: Reader, keep: Option<Number>) {
         let mut from = Some(0);
 
         while let Some(cookie) = from {
@@ -546,7 +552,7 @@ impl<A: Default> Group<A> {
         wait: bool,
         room: usize,
     ) -> Result<Option<(Taken, bool)>> {
-        let process = Id::of_current_process();
+        let process = Number::of_current_process();
         let mut queue = self.queue.lock();
 
         loop {
@@ -608,18 +614,21 @@ impl<A: Default> Group<A> {
 
     /// The file was closed: allows all that waits, or denies it if the group fails closed, and lets
     /// nothing wait from here on.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close<C: Class>(&self, class_group: &ClassGroup<C>) {
         let mut queue = self.queue.lock();
         let remains = queue.close();
 
         // Whoever has a queue is to know.
         self.readers.notify_all();
         drop(queue);
-        remains.answer_all(if self.fails_closed() {
-            Verdict::Deny(EIO)
+        if self.fails_closed() {
+            // As the sentinel that it is from here on.
+            for _ in 0..remains.answer_all(Verdict::Deny(EIO)) {
+                class_group.count_denied();
+            }
         } else {
-            Verdict::Allow
-        });
+            remains.answer_all(Verdict::Allow);
+        }
         // Whoever had it is no one special to what remains of it.
         self.listeners.remove(Reader::OWN);
     }

@@ -90,6 +90,10 @@ struct Places {
     listeners: [Option<Listener>; MAX],
     /// The number of the last reader.
     last: usize,
+    /// How often a process has come to have a file.
+    came: u64,
+    /// None comes any more.
+    is_over: bool,
 }
 
 impl Places {
@@ -122,7 +126,15 @@ impl Listeners {
 
         listeners[0] = Some(own);
         pin_init!(Self {
-            places <- new_spinlock!(Places { listeners, last: 0 }, "vfs_filter::listeners"),
+            places <- new_spinlock!(
+                Places {
+                    listeners,
+                    last: 0,
+                    came: 0,
+                    is_over: false,
+                },
+                "vfs_filter::listeners"
+            ),
             ids: core::array::from_fn(|place| match place {
                 0 => AtomicId::new(id),
                 _ => AtomicId::none(),
@@ -134,16 +146,26 @@ impl Listeners {
         })
     }
 
-    /// A queue is opened by the current process. Fails with `ENOSPC` if there are too many.
+    /// A queue is opened by the current process. Fails with `ENOSPC` if there are too many, and with
+    /// `ENOENT` after [`Listeners::end_if`].
     pub(crate) fn add(&self, queue: Arc<QueueFile>) -> Result<Reader> {
         let mut listener = Listener::current(Reader::OWN, Some(queue));
         let mut places = self.places.lock();
         let is_free = |place: &usize| places.listeners[*place].is_none();
-        let Some(place) = (0..MAX).find(is_free) else {
-            drop(places);
-            return Err(ENOSPC);
+        let place = match (0..MAX).find(is_free) {
+            _ if places.is_over => Err(ENOENT),
+            None => Err(ENOSPC),
+            Some(place) => Ok(place),
+        };
+        let place = match place {
+            Ok(place) => place,
+            Err(err) => {
+                drop(places);
+                return Err(err);
+            }
         };
 
+        places.came += 1;
         places.last += 1;
         listener.reader = Reader(places.last);
         let reader = listener.reader;
@@ -173,16 +195,19 @@ impl Listeners {
         class::interest_grew();
     }
 
-    /// Makes the current process that of a file.
-    pub(crate) fn own(&self, reader: Reader) {
+    /// Makes the current process that of a file. Fails with `ENOENT` after [`Listeners::end_if`].
+    pub(crate) fn own(&self, reader: Reader) -> Result {
         let (process, memory) = (Pid::current_process(), Memory::of_current());
         let mut places = self.places.lock();
-        let place = places.of(reader);
+        let place = places.of(reader).filter(|_| !places.is_over);
+
+        places.came += 1;
+
         let Some((place, listener)) =
             place.and_then(|place| Some((place, places.listeners[place].as_mut()?)))
         else {
             drop(places);
-            return;
+            return Err(ENOENT);
         };
         let old = (
             core::mem::replace(&mut listener.process, process),
@@ -198,6 +223,21 @@ impl Listeners {
             // What the former process does is to be seen, even where it has been looked for groups.
             class::interest_grew();
         }
+        Ok(())
+    }
+
+    /// How often a process has come to have a file.
+    pub(crate) fn came(&self) -> u64 {
+        self.places.lock().came
+    }
+
+    /// No one comes any more, if no one has since [`Listeners::came`] was this. Returns whether that is
+    /// so.
+    pub(crate) fn end_if(&self, came: u64) -> bool {
+        let mut places = self.places.lock();
+
+        places.is_over |= places.came == came;
+        places.is_over
     }
 
     /// The current process reads a file. If it is the one that the file belongs to, and it has executed
@@ -209,7 +249,8 @@ impl Listeners {
             return;
         }
         if self.with_process(reader, Pid::id) == Some(Id::of_current_process()) {
-            self.own(reader);
+            // If the group is being closed, there is nothing to be read.
+            let _ = self.own(reader);
         }
     }
 
@@ -252,5 +293,32 @@ impl Listeners {
     /// All that there are, one after the other.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Listener> + '_ {
         (0..MAX).filter_map(|place| self.places.lock().listeners[place].clone())
+    }
+}
+
+#[kunit_tests(vfs_filter_listeners)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_meanwhile_keeps_it() -> Result {
+        let listeners = Arc::pin_init(Listeners::new(), GFP_KERNEL)?;
+        let came = listeners.came();
+
+        listeners.own(Reader::OWN)?;
+        assert!(!listeners.end_if(came));
+        listeners.own(Reader::OWN)?;
+        assert!(listeners.end_if(listeners.came()));
+        Ok(())
+    }
+
+    #[test]
+    fn no_one_comes_after_the_end() -> Result {
+        let listeners = Arc::pin_init(Listeners::new(), GFP_KERNEL)?;
+
+        assert!(listeners.end_if(listeners.came()));
+        assert!(listeners.own(Reader::OWN) == Err(ENOENT));
+        assert!(listeners.end_if(listeners.came()));
+        Ok(())
     }
 }

@@ -21,6 +21,7 @@ use crate::sys::class::ClassGroup;
 use crate::sys::ignore::Targets;
 use crate::sys::memcg;
 use crate::sys::op::Op;
+use crate::sys::user::User;
 use crate::waiting::Deadline;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -144,6 +145,7 @@ fn subject(group: &Group, op: &Op<Asked>, event: &ClassEvent, mask: Mask) -> Res
         mask,
         kind: op.kind(),
         pid: event.pid(),
+        user: User::of_current(),
         has_pidfd: group.reports_pidfd(),
         fsid: event.fsid(),
         fid: op.fid()?,
@@ -215,6 +217,9 @@ pub(crate) fn pre(
         // The listener is gone, and its marks are about to be, or it fails closed.
         refused => {
             asked.pop();
+            if refused.is_err() {
+                group.count_denied();
+            }
             refused
         }
     }

@@ -5,7 +5,8 @@
 //! Everything here is done under the group's queue lock, a spinlock. So nothing is allocated or
 //! freed: what is taken out is returned to the caller, to be dropped after unlocking. And nothing
 //! is walked whose length is in the hands of those who are watched: a question is found in a tree,
-//! bytes are counted as events come and go.
+//! bytes are counted as events come and go. (Of users that wait each is looked at for fdinfo; none of
+//! them can be more than one.)
 //!
 //! | part | what it knows |
 //! |---|---|
@@ -29,7 +30,7 @@ use crate::event::Post;
 use crate::event::Reply;
 use crate::listeners::Reader;
 use crate::sys::ignore::Targets;
-use crate::sys::pid::Id;
+use crate::sys::pid::Number;
 use crate::verdict::Verdict;
 use barriers::Barriers;
 use kernel::list::List;
@@ -96,9 +97,9 @@ pub(crate) struct Remains {
 }
 
 impl Remains {
-    /// Gives all questions that have no answer the same, and wakes up their tasks.
-    pub(crate) fn answer_all(mut self, verdict: Verdict) {
-        self.questions.answer_all(verdict);
+    /// Gives all questions that have no answer the same, and wakes up their tasks. Returns how many.
+    pub(crate) fn answer_all(mut self, verdict: Verdict) -> usize {
+        self.questions.answer_all(verdict)
     }
 }
 
@@ -205,7 +206,7 @@ impl<A> Queue<A> {
         let was_idle = self.is_idle();
 
         self.questions
-            .ask(questions::node(room, event.cookie(), question), event);
+            .ask(questions::node(room, event, question), event);
         Ok(was_idle)
     }
 
@@ -216,12 +217,7 @@ impl<A> Queue<A> {
 
     /// Answers a question that this reader has read. Its task is to be told. Fails with `ENOENT` if
     /// there is no such question.
-    pub(crate) fn answer(
-        &mut self,
-        reader: Reader,
-        cookie: u64,
-        reply: Reply,
-    ) -> Result<Answered> {
+    pub(crate) fn answer(&mut self, reader: Reader, cookie: u64, reply: Reply) -> Result<Answered> {
         let settled = self.questions.answer(reader, cookie, reply)?;
 
         Ok(self.answered(settled))
@@ -342,7 +338,7 @@ impl<A> Queue<A> {
     pub(crate) fn take(
         &mut self,
         reader: Reader,
-        process: Id,
+        process: Number,
         room: usize,
     ) -> Result<Option<(Taken, bool)>> {
         let first = self.questions.first().map(|event| event.len(Form::Pre));
@@ -375,7 +371,7 @@ impl<A> Queue<A> {
     pub(crate) fn put_back(&mut self, reader: Reader, taken: Taken) -> Option<Arc<Event>> {
         match taken {
             Taken::Pre(pre) => {
-                if !self.questions.put_back(reader, &pre) {
+                if !self.questions.put_back_first(reader, &pre) {
                     // It can be in the lane again, or with another reader. If not, whoever has
                     // answered it has seen it.
                     if pre.reader() == Some(reader) && !pre.was_answered() {
@@ -398,7 +394,7 @@ impl<A> Queue<A> {
         &mut self,
         reader: Reader,
         from: u64,
-        keep: Option<Id>,
+        keep: Option<Number>,
     ) -> Option<u64> {
         self.questions.put_back_some(reader, from, keep)
     }
@@ -428,6 +424,7 @@ impl<A> Queue<A> {
     /// Nothing is queued from here on. Returns what is there.
     pub(crate) fn close(&mut self) -> Remains {
         self.closed = true;
+        self.inflight = 0;
         Remains {
             questions: self.questions.close(),
             _posts: self.posts.close(),

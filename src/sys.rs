@@ -18,3 +18,4 @@ pub(crate) mod moment;
 pub(crate) mod op;
 pub(crate) mod pid;
 pub(crate) mod trace;
+pub(crate) mod user;

@@ -169,6 +169,7 @@ impl Posts {
     pub(crate) fn close(&mut self) -> List<Event> {
         self.len = 0;
         self.bytes = 0;
+        self.reserved = 0;
         self.limited = 0;
         core::mem::take(&mut self.lane)
     }
@@ -268,6 +269,18 @@ mod tests {
         assert!(overflow.is_overflow());
         posts.keep_overflow(overflow);
         assert_eq!(posts.len(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_left_when_it_is_closed() -> Result {
+        let mut posts = posts(1)?;
+
+        posts.push(Event::for_test_post()?);
+        assert_eq!((posts.reserved, posts.limited), (1, 0));
+        assert_eq!(posts.close().iter().count(), 1);
+        assert_eq!((posts.len(), posts.bytes()), (0, 0));
+        assert_eq!((posts.reserved, posts.limited), (0, 0));
         Ok(())
     }
 

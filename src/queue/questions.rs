@@ -2,8 +2,8 @@
 
 //! The PRE lane, and what comes after it: questions, each a node that moves from tree to tree.
 //!
-//! 1. *Unread*, the lane: in the order in which their operations began. [`Questions::read`] takes
-//!    the first, and [`Questions::cancel`] any.
+//! 1. *Unread*, the lane: by user, and in the order in which their operations began. Users take turns.
+//!    [`Questions::read`] takes the first of the next user, and [`Questions::cancel`] any.
 //! 2. *Read*, or being read, and waiting for an answer by the same reader. It can be answered as
 //!    soon as it is taken from the lane. If it cannot be copied to user space, it goes back to its place
 //!    in the lane; so it does if its reader goes.
@@ -24,7 +24,7 @@ use crate::event::Form;
 use crate::event::Reply;
 use crate::listeners::Reader;
 use crate::sys::ignore::Targets;
-use crate::sys::pid::Id;
+use crate::sys::pid::Number;
 use crate::sys::trace;
 use crate::sys::trace::By;
 use crate::verdict::Verdict;
@@ -74,18 +74,50 @@ pub(crate) type Room = RBTreeNodeReservation<Key, Question>;
 type Tree = RBTree<Key, Question>;
 
 /// A question in the memory that there is for it.
-pub(crate) fn node(room: Room, cookie: u64, question: Question) -> Node {
-    room.into_node(by_cookie(cookie), question)
+pub(crate) fn node(room: Room, event: &Event, question: Question) -> Node {
+    room.into_node(by_user(event), question)
 }
 
 /// Its key, as long as it is in the lane.
-fn by_cookie(cookie: u64) -> Key {
-    (0, cookie)
+fn by_user(event: &Event) -> Key {
+    (event.user(), event.cookie())
 }
 
 /// Its key, as long as this one has it and it has no answer.
 fn by_reader(reader: Reader, cookie: u64) -> Key {
     (reader.nr(), cookie)
+}
+
+/// Where a question is that has no answer, and its key there.
+#[derive(Clone, Copy)]
+enum Place {
+    Unread(Key),
+    Read(Key),
+}
+
+impl Place {
+    #[inline(always)]
+    fn of(event: &Event) -> Self {
+        match event.reader() {
+            Some(reader) => Self::Read(by_reader(reader, event.cookie())),
+            None => Self::Unread(by_user(event)),
+        }
+    }
+}
+
+/// The first of all in a tree, from user to user, or from reader to reader.
+fn oldest_in(tree: &Tree) -> Option<Key> {
+    let (mut oldest, mut from) = (None, Some(0));
+
+    while let Some(first) = from.and_then(|from| tree.cursor_lower_bound(&(from, 0))) {
+        let (key, _) = first.current();
+
+        if oldest.is_none_or(|(_, cookie)| key.1 < cookie) {
+            oldest = Some(*key);
+        }
+        from = key.0.checked_add(1);
+    }
+    oldest
 }
 
 /// Moves a question to another tree, or to another place. Returns false if it is not there.
@@ -129,8 +161,9 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
-    /// Gives all that have no answer the same, and wakes up their tasks.
-    pub(crate) fn answer_all(&mut self, verdict: Verdict) {
+    /// Gives all that have no answer the same, and wakes up their tasks. Returns how many.
+    pub(crate) fn answer_all(&mut self, verdict: Verdict) -> usize {
+        let mut answered = 0;
         let waiting = Iterator::chain(self.unread.values_mut(), self.read.values_mut());
 
         for Referred { event, targets } in waiting.filter_map(|question| question.referred.take()) {
@@ -139,7 +172,9 @@ impl Closed {
             // As the task refers to the inodes until it is woken up, this is not the last reference.
             drop(targets);
             event.wake();
+            answered += 1;
         }
+        answered
     }
 }
 
@@ -148,6 +183,8 @@ pub(crate) struct Questions {
     /// Number of the group.
     group: u64,
     unread: Tree,
+    /// The user whose turn it is, or else that of the next after him.
+    turn: usize,
     read: Tree,
     in_flight: Tree,
     /// How many there are to be read, and their bytes.
@@ -177,6 +214,7 @@ impl Questions {
         Self {
             group,
             unread: RBTree::new(),
+            turn: 0,
             read: RBTree::new(),
             in_flight: RBTree::new(),
             unread_len: 0,
@@ -190,7 +228,7 @@ impl Questions {
     /// Is the first of those that were read still the one that was the first at the last call? True
     /// once for each.
     pub(crate) fn is_overdue(&mut self) -> bool {
-        let first = self.oldest_read().map(|(_, cookie)| cookie);
+        let first = oldest_in(&self.read).map(|(_, cookie)| cookie);
         let before = self.watched;
 
         self.watched = match (first, before) {
@@ -203,33 +241,15 @@ impl Questions {
         matches!(self.watched, Watched::Overdue(_)) && self.watched != before
     }
 
-    /// The first that was read and not answered, by whomever: its reader, and its number.
-    fn oldest_read(&self) -> Option<Key> {
-        let (mut oldest, mut from) = (None, 0);
-
-        // From reader to reader: the first of each.
-        while let Some(first) = self.read.cursor_lower_bound(&(from, 0)) {
-            let (key, _) = first.current();
-
-            if oldest.is_none_or(|(_, cookie)| key.1 < cookie) {
-                oldest = Some(*key);
-            }
-            from = key.0 + 1;
-        }
-        oldest
-    }
-
     /// The first that has no answer, read or not.
     pub(crate) fn oldest(&self) -> Option<&Arc<Event>> {
-        let unread = self.first();
-        let Some(key) = self.oldest_read() else {
-            return unread;
-        };
-
-        if unread.is_some_and(|unread| unread.cookie() < key.1) {
-            return unread;
-        }
-        let referred = self.read.get(&key)?.referred.as_ref()?;
+        let oldest = |tree| oldest_in(tree).map(|key| (key.1, key, tree));
+        let both = [oldest(&self.unread), oldest(&self.read)];
+        let (_, key, tree) = both
+            .into_iter()
+            .flatten()
+            .min_by_key(|(cookie, ..)| *cookie)?;
+        let referred = tree.get(&key)?.referred.as_ref()?;
 
         Some(&referred.event)
     }
@@ -274,19 +294,22 @@ impl Questions {
 
     /// The first that is to be read.
     pub(crate) fn first(&self) -> Option<&Arc<Event>> {
-        let first = self.unread.values().next()?;
+        let next = self.unread.cursor_lower_bound(&(self.turn, 0));
+        let next = next.or_else(|| self.unread.cursor_front())?;
+        let key = *next.current().0;
+        let first = self.unread.get(&key)?;
 
         first.referred.as_ref().map(|referred| &referred.event)
     }
 
     /// Takes the first from the lane.
     #[inline(always)]
-    pub(crate) fn read(&mut self, reader: Reader, process: Id) -> Option<Arc<Event>> {
+    pub(crate) fn read(&mut self, reader: Reader, process: Number) -> Option<Arc<Event>> {
         let event = self.first()?.clone();
-        let cookie = event.cookie();
-        let key = by_reader(reader, cookie);
+        let key = by_reader(reader, event.cookie());
 
-        shift(&mut self.unread, by_cookie(cookie), &mut self.read, key);
+        shift(&mut self.unread, by_user(&event), &mut self.read, key);
+        self.turn = event.user().wrapping_add(1);
         event.set_reader(reader, process);
         self.taken(&event);
         Some(event)
@@ -294,15 +317,24 @@ impl Questions {
 
     /// Puts one back into the lane. Returns false if that one is not the reader's to answer.
     pub(crate) fn put_back(&mut self, reader: Reader, event: &Event) -> bool {
-        let cookie = event.cookie();
-        let key = by_reader(reader, cookie);
+        let key = by_reader(reader, event.cookie());
 
-        if !shift(&mut self.read, key, &mut self.unread, by_cookie(cookie)) {
+        if !shift(&mut self.read, key, &mut self.unread, by_user(event)) {
             return false;
         }
         event.set_unread();
         self.added(event);
         true
+    }
+
+    /// The same, and it is the turn of its user again.
+    pub(crate) fn put_back_first(&mut self, reader: Reader, event: &Event) -> bool {
+        let is_back = self.put_back(reader, event);
+
+        if is_back {
+            self.turn = event.user();
+        }
+        is_back
     }
 
     /// A reader goes: puts back into the lane what it has read, from the event with a number on, and
@@ -312,7 +344,7 @@ impl Questions {
         &mut self,
         reader: Reader,
         from: u64,
-        keep: Option<Id>,
+        keep: Option<Number>,
     ) -> Option<u64> {
         let mut from = from;
 
@@ -344,30 +376,21 @@ impl Questions {
 
     /// Answers a question that this one has read. Its task is to be woken up. Fails with `ENOENT` if
     /// there is no such question.
-    pub(crate) fn answer(
-        &mut self,
-        reader: Reader,
-        cookie: u64,
-        reply: Reply,
-    ) -> Result<Settled> {
-        self.settle(Some(reader), cookie, reply).ok_or(ENOENT)
+    pub(crate) fn answer(&mut self, reader: Reader, cookie: u64, reply: Reply) -> Result<Settled> {
+        self.settle(Place::Read(by_reader(reader, cookie)), reply)
+            .ok_or(ENOENT)
     }
 
     /// Gives a question its answer, wherever it is. Returns `None` if it has one.
     pub(crate) fn expire(&mut self, event: &Event, reply: Reply) -> Option<Settled> {
-        self.settle(event.reader(), event.cookie(), reply)
+        self.settle(Place::of(event), reply)
     }
 
     #[inline(always)]
-    fn settle(
-        &mut self,
-        reader: Option<Reader>,
-        cookie: u64,
-        mut reply: Reply,
-    ) -> Option<Settled> {
-        let (from, key) = match reader {
-            Some(reader) => (&mut self.read, by_reader(reader, cookie)),
-            None => (&mut self.unread, by_cookie(cookie)),
+    fn settle(&mut self, place: Place, mut reply: Reply) -> Option<Settled> {
+        let (from, key) = match place {
+            Place::Read(key) => (&mut self.read, key),
+            Place::Unread(key) => (&mut self.unread, key),
         };
         let question = from.get_mut(&key)?;
         let referred = question.referred.as_mut()?;
@@ -386,7 +409,7 @@ impl Questions {
 
         self.pending -= 1;
         self.answers = answers;
-        if reader.is_none() {
+        if matches!(place, Place::Unread(_)) {
             self.taken(&event);
         }
 
@@ -396,7 +419,7 @@ impl Questions {
             By::Listener
         };
 
-        trace::answer(self.group, cookie, reply.verdict.error(), by);
+        trace::answer(self.group, event.cookie(), reply.verdict.error(), by);
         event.answer(reply);
         Some(Settled {
             event,
@@ -409,19 +432,16 @@ impl Questions {
     ///
     /// Returns what is left of the question, and if it was read; or `None` if there is an answer.
     pub(crate) fn cancel(&mut self, event: &Event) -> Option<(Removed, bool)> {
-        let cookie = event.cookie();
-        let reader = event.reader();
-        let removed = match reader {
-            Some(reader) => remove(&mut self.read, by_reader(reader, cookie)),
-            None => remove(&mut self.unread, by_cookie(cookie)),
-        }?;
-        let was_read = reader.is_some();
+        let (removed, was_read) = match Place::of(event) {
+            Place::Read(key) => (remove(&mut self.read, key)?, true),
+            Place::Unread(key) => (remove(&mut self.unread, key)?, false),
+        };
 
         self.pending -= 1;
         if !was_read {
             self.taken(event);
         }
-        trace::answer(self.group, cookie, EINTR.to_errno(), By::Signal);
+        trace::answer(self.group, event.cookie(), EINTR.to_errno(), By::Signal);
         Some((removed, was_read))
     }
 
@@ -456,20 +476,25 @@ impl Questions {
 #[kunit_tests(vfs_filter_questions)]
 mod tests {
     use super::*;
+    use crate::sys::user::User;
 
     const SB: usize = 0x1000;
     const OWN: Reader = Reader::OWN;
 
     fn ask(questions: &mut Questions, cookie: u64) -> Result<Arc<Event>> {
-        let event = Event::for_test(cookie)?;
+        ask_as(questions, 0, cookie)
+    }
+
+    fn ask_as(questions: &mut Questions, user: u32, cookie: u64) -> Result<Arc<Event>> {
+        let event = Event::for_test(User::for_test(user), cookie)?;
         let question = Question::new(event.clone(), Targets::none(), Some(SB));
 
-        questions.ask(node(Room::new(GFP_KERNEL)?, cookie, question), &event);
+        questions.ask(node(Room::new(GFP_KERNEL)?, &event, question), &event);
         Ok(event)
     }
 
     fn read(questions: &mut Questions) -> Option<Arc<Event>> {
-        questions.read(OWN, Id::of_current_process())
+        questions.read(OWN, Number::of_current_process())
     }
 
     fn cookie(event: Option<&Arc<Event>>) -> Option<u64> {
@@ -520,6 +545,60 @@ mod tests {
         assert_eq!((questions.len(), questions.bytes()), (0, 0));
         assert_eq!(questions.pending(), 3);
         assert!(read(&mut questions).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn users_take_turns() -> Result {
+        let mut questions = Questions::new(0);
+
+        for n in 1..=5 {
+            ask_as(&mut questions, 7, n)?;
+        }
+        for (user, n) in [(u32::MAX, 6), (0, 7), (u32::MAX, 8)] {
+            ask_as(&mut questions, user, n)?;
+        }
+        assert_eq!(cookie(questions.oldest()), Some(1));
+        for n in [7, 1, 6, 2, 8, 3] {
+            assert_eq!(cookie(read(&mut questions).as_ref()), Some(n));
+        }
+        ask_as(&mut questions, 0, 9)?;
+        for n in [9, 4, 5] {
+            assert_eq!(cookie(read(&mut questions).as_ref()), Some(n));
+        }
+        assert!(read(&mut questions).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_put_back_first_is_next() -> Result {
+        let mut questions = Questions::new(0);
+
+        ask_as(&mut questions, 1, 1)?;
+        ask_as(&mut questions, 2, 2)?;
+        for _ in 0..2 {
+            let first = read(&mut questions).ok_or(EINVAL)?;
+
+            assert_eq!(first.cookie(), 1);
+            assert!(questions.put_back_first(OWN, &first));
+        }
+        assert_eq!(cookie(read(&mut questions).as_ref()), Some(1));
+        assert_eq!(cookie(read(&mut questions).as_ref()), Some(2));
+        Ok(())
+    }
+
+    #[test]
+    fn the_oldest_of_all_users_is_known() -> Result {
+        let mut questions = Questions::new(0);
+
+        ask_as(&mut questions, 5, 1)?;
+        ask_as(&mut questions, 3, 2)?;
+        assert_eq!(cookie(questions.oldest()), Some(1));
+        assert_eq!(cookie(read(&mut questions).as_ref()), Some(2));
+        assert_eq!(cookie(questions.oldest()), Some(1));
+        assert_eq!(cookie(read(&mut questions).as_ref()), Some(1));
+        allow(&mut questions, 1)?;
+        assert_eq!(cookie(questions.oldest()), Some(2));
         Ok(())
     }
 
@@ -636,7 +715,7 @@ mod tests {
         let events = [ask(&mut questions, 1)?, ask(&mut questions, 2)?];
 
         read(&mut questions);
-        questions.close().answer_all(Verdict::Allow);
+        assert_eq!(questions.close().answer_all(Verdict::Allow), 2);
         assert!(events.iter().all(|e| e.verdict() == Some(Verdict::Allow)));
         assert_eq!((questions.len(), questions.pending()), (0, 0));
         Ok(())

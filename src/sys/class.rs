@@ -145,7 +145,7 @@ pub(crate) trait Class: Sized + 'static {
         -> Result<isize>;
 
     /// The last descriptor of the group's own file was closed.
-    fn release(group: ArcBorrow<'_, Self::Group>);
+    fn release(group: &ClassGroup<Self>);
 
     /// Shows the class's part of fdinfo.
     fn show_fdinfo(group: ArcBorrow<'_, Self::Group>, reader: Self::Reader, m: &SeqFile);

@@ -28,6 +28,28 @@ unsafe impl Sync for Pid {}
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Id(*mut bindings::pid);
 
+/// A process by a number that no other has had since the machine was started. So it can be compared
+/// with one that is gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Number(u64);
+
+impl Number {
+    pub(crate) fn of_current_process() -> Self {
+        // SAFETY: The current task is not dead, so its process has a pid, which is valid as long as
+        // the task runs, and has had its number since before that.
+        Self(unsafe {
+            (*bindings::task_tgid(bindings::get_current()))
+                .__bindgen_anon_1
+                .ino
+        })
+    }
+
+    /// It is not 0.
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+}
+
 impl Id {
     pub(super) fn of(pid: *mut bindings::pid) -> Self {
         Self(pid)
@@ -51,13 +73,6 @@ impl AtomicId {
     /// One that is not set.
     pub(crate) fn none() -> Self {
         Self(Atomic::new(core::ptr::null_mut()))
-    }
-
-    /// Returns it, if it is set.
-    pub(crate) fn get(&self) -> Option<Id> {
-        let id = Id(self.0.load(Relaxed));
-
-        (!id.0.is_null()).then_some(id)
     }
 
     /// Is it this one?

@@ -252,7 +252,7 @@ impl<C: Class> Kind<C> for Own {
         // SAFETY: By the safety requirements.
         let (group, _) = unsafe { <Self as Kind<C>>::open(file) };
 
-        C::release(group.get());
+        C::release(group);
         // SAFETY: The file's reference to the group is given away here, and nothing of the file is
         // used after this. The module is referenced by the file until after the call.
         unsafe { bindings::fanotify_class_release((*file).private_data.cast()) };
@@ -378,11 +378,12 @@ impl<C: Class, K: Kind<C>> Fops<C, K> {
     /// As for [`Kind::show_common`].
     unsafe extern "C" fn show_fdinfo(m: *mut bindings::seq_file, file: *mut bindings::file) {
         // SAFETY: By the safety requirements.
-        let ((group, reader), m) = unsafe {
-            K::show_common(m, file);
-            (K::open(file), SeqFile::from_raw(m))
-        };
+        let (group, reader) = unsafe { K::open(file) };
 
-        C::show_fdinfo(group.get(), reader, m);
+        // Before all of its marks, of which there can be a million.
+        // SAFETY: By the safety requirements.
+        C::show_fdinfo(group.get(), reader, unsafe { SeqFile::from_raw(m) });
+        // SAFETY: By the safety requirements.
+        unsafe { K::show_common(m, file) };
     }
 }
