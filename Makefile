@@ -36,6 +36,9 @@ test-load: ## many tasks, groups, marks and kills, as many as a machine of 6 GB 
 test-crash: ## power cuts for the change journal; CUTS=50 SNAPSHOTS=0 SEED=..., see scripts/crash-test
 	@scripts/crash-test --cuts $(or $(CUTS),50) --snapshots $(or $(SNAPSHOTS),0) $(if $(SEED),--seed $(SEED))
 
+test-debian: ## a whole Debian system whose / is watched: boots, dies, sleeps, is cut off; 25 minutes
+	@scripts/debian-test
+
 fuzz: ## a fuzzer, in the virtual machine: MINUTES=20 PROFILE=debug|kcsan, see docs/fuzzing.md
 	@scripts/fuzz --minutes $(or $(MINUTES),20) --kernel $(or $(PROFILE),debug) $(if $(SEED),--seed $(SEED))
 
@@ -84,5 +87,5 @@ distclean: ## and the cache, which all clones share
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 16
 
-.PHONY: all demo test test-debug test-kcsan test-up test-load test-crash fuzz bench bench-check check models vm module headers \
+.PHONY: all demo test test-debug test-kcsan test-up test-load test-crash test-debian fuzz bench bench-check check models vm module headers \
 	samples kernel-tree export bisect rebase clean distclean help

@@ -69,6 +69,21 @@ need_space() {
 		die "$(shown "$2") has $free GB free and $1 are needed; make room, or set XDG_CACHE_HOME to a folder on a larger disk"
 }
 
+# need_mmdebstrap - outside of the build root: installs what makes Debian systems, if this is one.
+need_mmdebstrap() {
+	local missing=()
+
+	command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
+	[ "$(id -u)" = 0 ] || command -v newuidmap >/dev/null || missing+=(uidmap)
+	[ ${#missing[@]} -gt 0 ] || return 0
+	{ [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; } ||
+		die "not installed: ${missing[*]} (Debian: apt-get install ${missing[*]})." \
+			"Or give KDIR= on a machine with the kernel's Rust tools and virtme-ng"
+	say "host packages: installing ${missing[*]}"
+	"$top/scripts/progress" "host packages" 0 '' \
+		sh -c 'apt-get update && apt-get install -y --no-install-recommends "$@"' sh "${missing[@]}"
+}
+
 # KDIR may be relative; what runs in the build root has another folder to be in.
 if [ -n "${KDIR:-}" ]; then
 	[ -d "$KDIR" ] || die "KDIR=$KDIR is not a folder; give the top of a v$base_version kernel tree"
