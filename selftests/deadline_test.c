@@ -4,7 +4,7 @@
  * was read or not.
  */
 
-#include "cgroup.h"
+#include "freezer_v1.h"
 #include "fs.h"
 #include "queue.h"
 
@@ -210,6 +210,27 @@ TEST_F(deadline, frozen)
 	EXPECT_FALSE(job_ended(job, 2 * deadline_ms));
 	EXPECT_EQ(1, group_state(_metadata, self->g).pending);
 	ASSERT_EQ(0, cgroup_write(cgroup, "cgroup.freeze", "0"));
+	EXPECT_FALSE(job_ended(job, deadline_ms / 4));
+	EXPECT_EQ(-EPERM, job_join(_metadata, job));
+}
+
+/* With this freezer it is the module that sees to it, step by step. */
+TEST_F(deadline, frozen_by_v1)
+{
+	const int deadline_ms = 2000;
+	struct job *job;
+
+	if (!freezer_begin(_metadata))
+		SKIP(return, "no freezer: %s", strerror(errno));
+	ASSERT_EQ(0, set_deadline(self->g, deadline_ms, FAN_DENY));
+	job = write_prepare(_metadata, "file", "ab");
+	ASSERT_EQ(0, enter(freezer, job->pid));
+	job_go(_metadata, job);
+	wait_pending(_metadata, self->g, 1);
+	freeze_by_v1(_metadata);
+	EXPECT_FALSE(job_ended(job, 2 * deadline_ms));
+	EXPECT_EQ(1, group_state(_metadata, self->g).pending);
+	thaw_by_v1(_metadata);
 	EXPECT_FALSE(job_ended(job, deadline_ms / 4));
 	EXPECT_EQ(-EPERM, job_join(_metadata, job));
 }

@@ -5,7 +5,7 @@
  * POST, and the task can be killed.
  */
 
-#include "cgroup.h"
+#include "freezer_v1.h"
 #include "interrupt.h"
 
 /* -------------------------------- cgroup v2 ------------------------------- */
@@ -83,54 +83,30 @@ TEST_F(interrupt, killed_while_frozen)
 
 /* -------------------------------- cgroup v1 ------------------------------- */
 
-#define FREEZER_DIR	WORK_DIR "/freezer"
-
-static char freezer[64];
-
-static void freezer_end(void)
-{
-	cgroup_write(freezer, "freezer.state", "THAWED");
-	EVENTUALLY(!rmdir(freezer) || errno != EBUSY);
-}
-
-static bool is_frozen_by_v1(void)
-{
-	char path[96], buf[16];
-
-	snprintf(path, sizeof(path), "%s/freezer.state", freezer);
-	return read_file(path, buf, sizeof(buf)) > 0 && !strcmp(buf, "FROZEN\n");
-}
-
 /* It is frozen where it waits, and acts upon what was answered when it is thawed. */
 TEST_F(interrupt, frozen_by_v1)
 {
 	if (variant->begin)
 		SKIP(return, "it is not frozen there");
-	ASSERT_EQ(0, mkdir(FREEZER_DIR, 0755));
-	if (mount("vfs-filter", FREEZER_DIR, "cgroup", 0, "freezer"))
+	if (!freezer_begin(_metadata))
 		SKIP(return, "no freezer: %s", strerror(errno));
-	snprintf(freezer, sizeof(freezer), FREEZER_DIR "/vfs-filter-%d",
-		 getpid());
-	ASSERT_EQ(0, mkdir(freezer, 0755));
-	guard_start(_metadata, freezer_end);
 	prepare(_metadata, self, variant, NULL);
 	ASSERT_EQ(0, enter(freezer, self->job->pid));
 	job_go(_metadata, self->job);
 	arrive(_metadata, self, variant);
 
 	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, cgroup_write(freezer, "freezer.state", "FROZEN"));
-		ASSERT_TRUE(EVENTUALLY(is_frozen_by_v1()));
+		freeze_by_v1(_metadata);
 		expect_waiting(_metadata, self, variant);
 		if (i)
 			break;
-		ASSERT_EQ(0, cgroup_write(freezer, "freezer.state", "THAWED"));
+		thaw_by_v1(_metadata);
 		expect_waiting(_metadata, self, variant);
 	}
 	go_on(_metadata, self, variant);
 	expect_nothing(_metadata, self->second);
 	EXPECT_EQ(1, group_state(_metadata, self->second).inflight);
-	ASSERT_EQ(0, cgroup_write(freezer, "freezer.state", "THAWED"));
+	thaw_by_v1(_metadata);
 	EXPECT_EQ(2, job_join(_metadata, self->job));
 	expect_posts(_metadata, self, 2);
 }
