@@ -48,13 +48,14 @@ result() { # COMMAND...
 	tail -n 12 out log | sed 's/^/# /'
 }
 
-# until_true COMMAND... - waits for it, half a minute or so at most.
+# until_true COMMAND... - waits for it, at most as long as a machine may take that is busy.
 until_true() {
-	for _ in $(seq 300); do
-		"$@" && return
+	local until=$((SECONDS + 40))
+
+	until "$@"; do
+		[ $SECONDS -lt $until ] || return
 		sleep 0.05
 	done
-	return 1
 }
 
 # says COUNT PATTERN - has the listener, in all its lives, said this so often?
