@@ -271,24 +271,27 @@ static long do_chmod(void *arg)
  * What is added to a mark after it was waited for is not in effect yet: who has
  * looked at that mark before comes to the sentinel's after it.
  */
-TEST_F(sentinel, added_while_it_takes_over)
+static void add_while_it_takes_over(struct __test_metadata *const _metadata,
+				    struct group *by, __u64 mask, bool removed)
 {
 	struct job *first, *second, *job;
 	struct group *g;
 
-	REQUIRE_HOLDS();
 	/* It is asked after the other, which is older. */
 	g = group_open(_metadata, FAN_FAIL_CLOSED);
 	mark(_metadata, g, FILESYSTEM, FAN_ATTRIB, ".");
-	mark(_metadata, self->g, FILESYSTEM, FAN_MODIFY, ".");
+	mark(_metadata, by, FILESYSTEM, FAN_MODIFY, ".");
 	group_close(g);
 	EXPECT_EQ(1, count_sentinels());
 
-	first = mark_prepare(_metadata, self->g, FAN_ACCESS);
-	second = mark_prepare(_metadata, self->g, FAN_ATTRIB);
+	first = mark_prepare(_metadata, by, mask);
+	second = mark_prepare(_metadata, by, FAN_ATTRIB);
 	hold(_metadata, "takeover", first->pid);
 	job_go(_metadata, first);
 	wait_held(_metadata, "takeover");
+	if (removed)
+		mark(_metadata, by, FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM, mask,
+		     ".");
 	job = job_prepare(_metadata, do_chmod, "file");
 	hold(_metadata, "marks", job->pid);
 	job_go(_metadata, job);
@@ -303,6 +306,51 @@ TEST_F(sentinel, added_while_it_takes_over)
 	EXPECT_EQ(0, job_join(_metadata, second));
 	EXPECT_TRUE(EVENTUALLY(!count_sentinels()));
 	EXPECT_EQ(0, chmod("file", 0600));
+}
+
+TEST_F(sentinel, added_while_it_takes_over)
+{
+	REQUIRE_HOLDS();
+	add_while_it_takes_over(_metadata, self->g, FAN_ACCESS, false);
+}
+
+/* What was in effect, and is removed and added again, is not until it is anew. */
+TEST_F(sentinel, removed_and_added_while_it_takes_over)
+{
+	REQUIRE_HOLDS();
+	add_while_it_takes_over(_metadata, self->g, FAN_ATTRIB, true);
+}
+
+static long mark_and_close(void *arg __maybe_unused)
+{
+	const int fd = sys_fanotify_init(FAN_CLASS_VFS_FILTER | FAN_FAIL_CLOSED,
+					 0);
+
+	if (fd < 0 ||
+	    sys_fanotify_mark(fd, FILESYSTEM, FAN_MODIFY, AT_FDCWD, ".") ||
+	    sys_fanotify_mark(fd, FAN_MARK_ADD, FAN_MODIFY, AT_FDCWD, "file"))
+		return -1;
+	return close(fd);
+}
+
+/* It is a sentinel, and can be taken over, before its marks on inodes are gone. */
+TEST_F(sentinel, with_marks_of_inodes)
+{
+	struct job *job;
+
+	REQUIRE_HOLDS();
+	job = job_prepare(_metadata, mark_and_close, NULL);
+	hold(_metadata, "free", job->pid);
+	job_go(_metadata, job);
+	wait_held(_metadata, "free");
+	EXPECT_EQ(EIO, try_write());
+	EXPECT_EQ(1, count_sentinels());
+	mark(_metadata, self->g, FILESYSTEM, FAN_MODIFY, ".");
+	EXPECT_EQ(0, count_sentinels());
+	EXPECT_EQ(0, try_write());
+	release(_metadata, "free");
+	EXPECT_EQ(0, job_join(_metadata, job));
+	EXPECT_EQ(0, try_write());
 }
 
 /* What one thread takes over is not kept back by what others add meanwhile. */
