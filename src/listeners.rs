@@ -243,12 +243,16 @@ impl Listeners {
     /// The current process reads a file. If it is the one that the file belongs to, and it has executed
     /// another program since that was noted, its memory is not the same.
     pub(crate) fn reads(&self, reader: Reader) {
-        let is_known = |id| self.memories.iter().any(|memory| memory.is(id));
+        let places = self.end.load(Relaxed).min(MAX);
+        let process = Id::of_current_process();
+        let is_known = |id| self.memories[..places].iter().any(|memory| memory.is(id));
 
-        if memory::Id::of_current().is_some_and(is_known) {
+        if !self.ids[..places].iter().any(|id| id.is(process))
+            || memory::Id::of_current().is_some_and(is_known)
+        {
             return;
         }
-        if self.with_process(reader, Pid::id) == Some(Id::of_current_process()) {
+        if self.with_process(reader, Pid::id) == Some(process) {
             // If the group is being closed, there is nothing to be read.
             let _ = self.own(reader);
         }
