@@ -7,8 +7,7 @@
 #ifndef __ALL_KINDS_H
 #define __ALL_KINDS_H
 
-#include <linux/aio_abi.h>
-
+#include "aio.h"
 #include "exec.h"
 #include "fs.h"
 #include "ring.h"
@@ -30,21 +29,12 @@ static inline long do_as(void *arg __maybe_unused)
 
 static inline long do_aio(void *arg __maybe_unused)
 {
-	struct iocb iocb = {
+	return aio_submit(&(struct iocb) {
 		.aio_fildes = open("file", O_WRONLY),
 		.aio_lio_opcode = IOCB_CMD_PWRITE,
 		.aio_buf = (__u64)(uintptr_t)"AS",
 		.aio_nbytes = 2,
-	}, *iocbs[] = { &iocb };
-	aio_context_t context = 0;
-	struct io_event event;
-
-	if (syscall(__NR_io_setup, 1, &context) ||
-	    syscall(__NR_io_submit, context, 1, iocbs) != 1 ||
-	    syscall(__NR_io_getevents, context, 1, 1, &event, NULL) != 1)
-		return -1;
-	errno = -event.res;
-	return event.res;
+	});
 }
 
 /* By a worker: who submits it only looks if it could be done at once. */

@@ -20,11 +20,11 @@
 #include <sys/un.h>
 #include <sys/xattr.h>
 
-#include <linux/aio_abi.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/io_uring.h>
 
+#include "aio.h"
 #include "tree.h"
 
 /* Of XFS once, and for every file system since. */
@@ -59,15 +59,6 @@ struct setxattrat_args {
 static int opened = -1;
 
 static char data[BLOCK] __attribute__((aligned(BLOCK)));
-
-/* What the kernel says where it does not do so in errno. */
-static long result_of(long res)
-{
-	if (res >= 0)
-		return res;
-	errno = -res;
-	return -1;
-}
 
 static long closed(int fd)
 {
@@ -159,18 +150,6 @@ static long call_fadvise(void)
 }
 
 /* ----------------------- aio and io_uring ------------------------------ */
-
-static long aio_submit(struct iocb *iocb)
-{
-	aio_context_t context = 0;
-	struct io_event done;
-
-	if (syscall(__NR_io_setup, 1, &context) ||
-	    syscall(__NR_io_submit, context, 1, &iocb) != 1 ||
-	    syscall(__NR_io_getevents, context, 1, 1, &done, NULL) != 1)
-		return -1;
-	return result_of(done.res);
-}
 
 static long aio_block(int fd, int opcode)
 {

@@ -225,14 +225,10 @@ TEST_F(enforce, root)
 TEST_F(enforce, exempt)
 {
 	struct job *job;
-	int fd;
 
 	cgroup_mount(_metadata);
 	cgroup_begin(_metadata);
-	fd = open(cgroup, O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, ioctl(self->g->fd, FAN_IOC_EXEMPT, fd));
-	close(fd);
+	cgroup_exempt(_metadata, self->g->fd);
 	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY,
 	     ".");
 	expect_denied(_metadata, self->g, "file");

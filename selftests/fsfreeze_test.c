@@ -7,44 +7,26 @@
  * freeze_test has the writers' part.
  */
 
-#include <linux/fs.h>
 #include <sys/sendfile.h>
 
-#include "fs.h"
-#include "group.h"
-#include "sentinels.h"
+#include "frozen.h"
 
 FIXTURE(fsfreeze)
 {
 	struct group *g;
 };
 
-static int fs_fd;
-
-static void thaw(void)
-{
-	ioctl(fs_fd, FITHAW, 0);
-	lift_all();
-}
-
 FIXTURE_SETUP(fsfreeze)
 {
 	REQUIRE_CLASS();
 	if (!fs_setup(_metadata, "ext4", FS_SIZE))
 		SKIP(return, "no ext4 on a loop device");
-	put_file(_metadata, "file", "as it was");
 	put_file(_metadata, "source", "AS");
-	fs_fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ASSERT_LE(0, fs_fd);
-	guard_start(_metadata, thaw);
-	self->g = group_open(_metadata, 0);
-	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY,
-	     ".");
+	self->g = watch_to_freeze(_metadata);
 }
 
 FIXTURE_TEARDOWN(fsfreeze)
 {
-	/* Or who is in the middle of something could not end. */
 	thaw();
 	test_end(_metadata);
 }

@@ -8,38 +8,21 @@
  * woken up it closes the file, before the listener goes on.
  */
 
-#include <linux/fs.h>
-
-#include "fs.h"
+#include "frozen.h"
 #include "hold.h"
 #include "queue.h"
-#include "sentinels.h"
 
 FIXTURE(removed)
 {
 	struct group *g;
 };
 
-static int fs_fd;
-
-static void thaw(void)
-{
-	ioctl(fs_fd, FITHAW, 0);
-	lift_all();
-}
-
 FIXTURE_SETUP(removed)
 {
 	REQUIRE_CLASS();
 	if (!fs_setup(_metadata, "ext4", FS_SIZE))
 		SKIP(return, "no ext4 on a loop device");
-	put_file(_metadata, "file", "as it was");
-	fs_fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ASSERT_LE(0, fs_fd);
-	guard_start(_metadata, thaw);
-	self->g = group_open(_metadata, 0);
-	mark(_metadata, self->g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY,
-	     ".");
+	self->g = watch_to_freeze(_metadata);
 }
 
 FIXTURE_TEARDOWN(removed)

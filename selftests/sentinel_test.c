@@ -467,14 +467,10 @@ TEST_F(sentinel, one_mark_of_two)
 TEST_F(sentinel, exempt)
 {
 	struct job *job;
-	int fd;
 
 	cgroup_mount(_metadata);
 	cgroup_begin(_metadata);
-	fd = open(cgroup, O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, ioctl(self->g->fd, FAN_IOC_EXEMPT, fd));
-	close(fd);
+	cgroup_exempt(_metadata, self->g->fd);
 	mark(_metadata, self->g, FILESYSTEM, FAN_MODIFY, ".");
 	job = write_prepare(_metadata, "file", "ab");
 	ASSERT_EQ(0, enter(cgroup, job->pid));
