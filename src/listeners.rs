@@ -152,18 +152,11 @@ impl Listeners {
         let mut listener = Listener::current(Reader::OWN, Some(queue));
         let mut places = self.places.lock();
         let is_free = |place: &usize| places.listeners[*place].is_none();
+        // If this fails, `places` is unlocked before `listener` is dropped.
         let place = match (0..MAX).find(is_free) {
             _ if places.is_over => Err(ENOENT),
-            None => Err(ENOSPC),
-            Some(place) => Ok(place),
-        };
-        let place = match place {
-            Ok(place) => place,
-            Err(err) => {
-                drop(places);
-                return Err(err);
-            }
-        };
+            place => place.ok_or(ENOSPC),
+        }?;
 
         places.came += 1;
         places.last += 1;
@@ -243,13 +236,9 @@ impl Listeners {
     /// The current process reads a file. If it is the one that the file belongs to, and it has executed
     /// another program since that was noted, its memory is not the same.
     pub(crate) fn reads(&self, reader: Reader) {
-        let places = self.end.load(Relaxed).min(MAX);
         let process = Id::of_current_process();
-        let is_known = |id| self.memories[..places].iter().any(|memory| memory.is(id));
 
-        if !self.ids[..places].iter().any(|id| id.is(process))
-            || memory::Id::of_current().is_some_and(is_known)
-        {
+        if !self.any_is(process) || self.any_shares_memory() {
             return;
         }
         if self.with_process(reader, Pid::id) == Some(process) {
@@ -266,20 +255,25 @@ impl Listeners {
     /// memory, has not read this before that.
     #[inline]
     pub(crate) fn have(&self, process: Id) -> bool {
-        // Most often there is one.
-        let several = self.end.load(Relaxed) > 1;
-
-        if self.ids[0].is(process) || (several && self.ids[1..].iter().any(|id| id.is(process))) {
-            return true;
-        }
-        let Some(memory) = memory::Id::of_current() else {
-            return false;
-        };
-        let shared = self.memories[0].is(memory)
-            || (several && self.memories[1..].iter().any(|id| id.is(memory)));
-
         // It may end in a task of someone else's.
-        shared && process == Id::of_current_process()
+        self.any_is(process) || (self.any_shares_memory() && process == Id::of_current_process())
+    }
+
+    #[inline]
+    fn any_is(&self, process: Id) -> bool {
+        self.any(&self.ids, |id| id.is(process))
+    }
+
+    /// Is the memory of one that of the current task?
+    #[inline]
+    fn any_shares_memory(&self) -> bool {
+        memory::Id::of_current().is_some_and(|memory| self.any(&self.memories, |id| id.is(memory)))
+    }
+
+    #[inline]
+    fn any<T>(&self, places: &[T; MAX], is: impl Fn(&T) -> bool) -> bool {
+        // Most often there is one.
+        is(&places[0]) || (self.end.load(Relaxed) > 1 && places[1..].iter().any(is))
     }
 
     /// Runs `show` with the process of a file, under the lock.
