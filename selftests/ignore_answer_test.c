@@ -572,6 +572,37 @@ TEST_F(ignore, limit)
 	expect_asked(_metadata, self->g, "file");
 }
 
+/* An eighth of what its user may have is not for answers, but for calls. */
+TEST_F(ignore, limit_of_answers)
+{
+	struct group *other = group_open(_metadata, 0);
+	char name[16];
+	int ret;
+
+	/* Nothing else has marks; this is one. */
+	limit_marks_start(_metadata);
+	limit_marks(_metadata, 16);
+	for (int i = 0; i < 14; i++) {
+		struct event pre;
+		struct job *job;
+
+		snprintf(name, sizeof(name), "%d", i);
+		put_file(_metadata, name, "");
+		job = write_start(_metadata, name, "AS");
+		pre = expect_pre(_metadata, self->g, job->pid);
+		ret = try_answer(self->g, pre.cookie, ALLOW_IGNORE);
+		EXPECT_EQ(i < 13 ? (int)sizeof(struct answer) : -ENOSPC, ret);
+		if (ret == -ENOSPC)
+			allow(_metadata, self->g, &pre);
+		EXPECT_EQ(2, job_join(_metadata, job));
+		if (ret == -ENOSPC)
+			expect_post(_metadata, self->g, &pre, 2);
+	}
+	mark(_metadata, other, FAN_MARK_ADD, FAN_ATTRIB, "0");
+	mark(_metadata, other, FAN_MARK_ADD, FAN_ATTRIB, "1");
+	expect_refused(_metadata, other, FAN_MARK_ADD, FAN_ATTRIB, "2", ENOSPC);
+}
+
 TEST_F(ignore, limit_in_the_middle)
 {
 	struct several s;

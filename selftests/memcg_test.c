@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Memory that events take: it is the group's memory cgroup that pays, and at
- * its limit operations fail. No one is killed for what others do.
+ * its limit operations fail. For what answers ignore, it is that of the inode. No
+ * one is killed for what others do.
  */
 
 #include "cgroup.h"
@@ -161,18 +162,31 @@ TEST_F(memcg, limit)
 	job_kill(_metadata, owner, SIGKILL);
 }
 
-#define FILES	20000	/* whose ignore masks do not fit either */
+#define FILES	20000	/* whose ignore masks do not fit in LIMIT */
 
-static long write_many(void *arg __maybe_unused)
+static long make_many(void *arg __maybe_unused)
 {
-	long written = 0;
 	char name[16];
 
 	for (int i = 0; i < FILES; i++) {
 		snprintf(name, sizeof(name), "%d", i);
-		written += !write_file(name, O_CREAT, "a");
+		if (mknod(name, S_IFREG | 0600, 0))
+			return -1;
 	}
-	return written;
+	return 0;
+}
+
+/* Nothing that is stored takes memory. */
+static long touch_many(void *arg __maybe_unused)
+{
+	char name[16];
+
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		if (chmod(name, 0600))
+			return -1;
+	}
+	return 0;
 }
 
 /* For as long as someone has to be asked. Returns how many are ignored. */
@@ -197,26 +211,63 @@ static int ignore_all(struct __test_metadata *const _metadata, struct group *g,
 	return ignored;
 }
 
-/* What there is no memory for is not made, or fails, and that is all. */
-TEST_F(memcg, ignored)
+/* Of a group that the small cgroup pays for, or whose inodes it does. */
+static int ignore_many(struct __test_metadata *const _metadata,
+		       struct group *g, const struct job *neighbour)
 {
-	struct group *g;
 	struct job *job;
 	int ignored;
 
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
+	     FAN_PRE(FAN_ATTRIB), ".");
+	job = job_start(_metadata, touch_many, NULL);
+	ignored = ignore_all(_metadata, g, job);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	EXPECT_EQ(0, memory_events(_metadata, "oom"));
+	EXPECT_FALSE(job_ended(neighbour, 0));
+	return ignored;
+}
+
+/* Users cannot fill the memory of a listener by the files that they have. */
+TEST_F(memcg, ignored)
+{
+	struct group *g;
+
+	ASSERT_EQ(0, make_many(NULL));
 	ASSERT_EQ(0, enter(cgroup, getpid()));
 	g = group_open(_metadata, FAN_UNLIMITED_MARKS);
 	ASSERT_EQ(0, enter(CGROUP_DIR, getpid()));
-	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
-	     FAN_PRE(FAN_MODIFY), ".");
-	job = job_start(_metadata, write_many, NULL);
-	ignored = ignore_all(_metadata, g, job);
+	EXPECT_EQ(FILES, ignore_many(_metadata, g, self->neighbour));
+	EXPECT_EQ(0, memory_events(_metadata, "max"));
+}
+
+/* Room for some of their ignore masks, beside the inodes. */
+static void leave_little_room(struct __test_metadata *const _metadata)
+{
+	char path[96], text[32];
+
+	snprintf(path, sizeof(path), "%s/memory.current", cgroup);
+	ASSERT_LT(0, read_file(path, text, sizeof(text)));
+	snprintf(text, sizeof(text), "%ld", atol(text) + atol(LIMIT));
+	ASSERT_EQ(0, cgroup_write(cgroup, "memory.max", text));
+}
+
+/* What there is no memory for is not made, or fails, and that is all. */
+TEST_F(memcg, inodes)
+{
+	struct group *g = group_open(_metadata, FAN_UNLIMITED_MARKS);
+	struct job *job = job_prepare(_metadata, make_many, NULL);
+	int ignored;
+
+	ASSERT_EQ(0, cgroup_write(cgroup, "memory.max", "max"));
+	ASSERT_EQ(0, enter(cgroup, job->pid));
+	job_go(_metadata, job);
+	ASSERT_EQ(0, job_join(_metadata, job));
+	leave_little_room(_metadata);
+	ignored = ignore_many(_metadata, g, self->neighbour);
 	EXPECT_LT(0, ignored);
 	EXPECT_GT(FILES, ignored);
 	EXPECT_LT(0, memory_events(_metadata, "max"));
-	EXPECT_EQ(0, memory_events(_metadata, "oom"));
-	EXPECT_FALSE(job_ended(self->neighbour, 0));
-	job_join(_metadata, job);
 }
 
 /* So many that what is kept of each would be more than the listener may have. */
