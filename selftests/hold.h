@@ -10,6 +10,8 @@
  *	free	a mark was taken from its group, and is not yet freed
  *	ignore	an answer is about to have something ignored
  *	fdinfo	marks were listed, and their inodes are still referenced
+ *	register  marks of a group that fails closed are about to be changed; who is
+ *		killed stays as well
  *	takeover  the marks of a group that takes over are in effect, and those of
  *		the sentinel are still there; who is killed stays as well
  */
@@ -69,6 +71,7 @@ static inline void release_all(void)
 	write_file(HOLD_DIR "/free", 0, "0");
 	write_file(HOLD_DIR "/ignore", 0, "0");
 	write_file(HOLD_DIR "/fdinfo", 0, "0");
+	write_file(HOLD_DIR "/register", 0, "0");
 	write_file(HOLD_DIR "/takeover", 0, "0");
 }
 

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "cgroup.h"
 #include "exec.h"
 #include "fs.h"
 #include "group.h"
@@ -919,6 +920,35 @@ TEST_F(mapped, second_group_asked)
 	EXPECT_EQ(0, job_join(_metadata, job));
 	expect_post_of(_metadata, self->g, &pre, 0);
 	expect_post_of(_metadata, newer, &pre2, 0);
+}
+
+/* So is one that has exempted the task, when it is not exempt any more. */
+TEST_F(mapped, exempt_the_first_time)
+{
+	struct group *asked = group_open(_metadata, 0);
+	struct job *job = job_prepare(_metadata, map_again, NULL);
+	struct event pre, pre2;
+
+	cgroup_mount(_metadata);
+	cgroup_begin(_metadata);
+	cgroup_exempt(_metadata, self->g->fd);
+	mark(_metadata, asked, FAN_MARK_ADD, FAN_MODIFY, "file");
+	ASSERT_EQ(0, enter(cgroup, job->pid));
+	job_go(_metadata, job);
+	pre = allow_mapping(_metadata, asked, job->pid);
+	wait_reached(_metadata, 1);
+	expect_silence(_metadata, self->g);
+	ASSERT_EQ(0, enter(CGROUP_DIR, job->pid));
+	go_on(1);
+	pre2 = allow_mapping(_metadata, self->g, job->pid);
+	wait_reached(_metadata, 2);
+	go_on(2);
+	wait_reached(_metadata, 3);
+	expect_silence(_metadata, self->g);
+	go_on(3);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post_of(_metadata, asked, &pre, 0);
+	expect_post_of(_metadata, self->g, &pre2, 0);
 }
 
 /* It cannot undo what there is, which it is told the end of. */

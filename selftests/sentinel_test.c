@@ -13,8 +13,6 @@
 #include "hold.h"
 #include "sentinels.h"
 
-#define FILESYSTEM	(FAN_MARK_ADD | FAN_MARK_FILESYSTEM)
-
 FIXTURE(sentinel)
 {
 	struct group *g;
@@ -23,22 +21,13 @@ FIXTURE(sentinel)
 FIXTURE_SETUP(sentinel)
 {
 	REQUIRE_CLASS();
-	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
-	put_file(_metadata, "file", "");
-	ASSERT_EQ(0, count_sentinels());
-	guard_start(_metadata, lift_all);
-	self->g = group_open(_metadata, FAN_FAIL_CLOSED);
+	self->g = sentinels_start(_metadata);
 }
 
 FIXTURE_TEARDOWN(sentinel)
 {
 	lift_all();
 	test_end(_metadata);
-}
-
-static int try_write(void)
-{
-	return -write_file("file", 0, "ab");
 }
 
 /* What waits is denied, read or not, and so is what comes after it. */
@@ -241,166 +230,6 @@ TEST_F(sentinel, marked_before)
 	serve_write(_metadata, g, write_start(_metadata, "file", "ab"), 2);
 }
 
-struct mark_args {
-	const struct group *g;
-	__u64 mask;
-};
-
-static long do_mark(void *arg)
-{
-	const struct mark_args *args = arg;
-
-	return sys_fanotify_mark(args->g->fd, FILESYSTEM, args->mask, AT_FDCWD,
-				 ".");
-}
-
-static struct job *mark_prepare(struct __test_metadata *const _metadata,
-				struct group *g, __u64 mask)
-{
-	struct mark_args args = { .g = g, .mask = mask };
-
-	return __job_prepare(_metadata, do_mark, &args, true);
-}
-
-static long do_chmod(void *arg)
-{
-	return chmod(arg, 0700);
-}
-
-/*
- * What is added to a mark after it was waited for is not in effect yet: who has
- * looked at that mark before comes to the sentinel's after it.
- */
-static void add_while_it_takes_over(struct __test_metadata *const _metadata,
-				    struct group *by, __u64 mask, bool removed)
-{
-	struct job *first, *second, *job;
-	struct group *g;
-
-	/* It is asked after the other, which is older. */
-	g = group_open(_metadata, FAN_FAIL_CLOSED);
-	mark(_metadata, g, FILESYSTEM, FAN_ATTRIB, ".");
-	mark(_metadata, by, FILESYSTEM, FAN_MODIFY, ".");
-	group_close(g);
-	EXPECT_EQ(1, count_sentinels());
-
-	first = mark_prepare(_metadata, by, mask);
-	second = mark_prepare(_metadata, by, FAN_ATTRIB);
-	hold(_metadata, "takeover", first->pid);
-	job_go(_metadata, first);
-	wait_held(_metadata, "takeover");
-	if (removed)
-		mark(_metadata, by, FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM, mask,
-		     ".");
-	job = job_prepare(_metadata, do_chmod, "file");
-	hold(_metadata, "marks", job->pid);
-	job_go(_metadata, job);
-	wait_held(_metadata, "marks");
-	job_go(_metadata, second);
-	expect_blocked(_metadata, second);
-	release(_metadata, "takeover");
-	EXPECT_EQ(0, job_join(_metadata, first));
-	EXPECT_EQ(1, count_sentinels());
-	release(_metadata, "marks");
-	EXPECT_EQ(-EIO, job_join(_metadata, job));
-	EXPECT_EQ(0, job_join(_metadata, second));
-	EXPECT_TRUE(EVENTUALLY(!count_sentinels()));
-	EXPECT_EQ(0, chmod("file", 0600));
-}
-
-TEST_F(sentinel, added_while_it_takes_over)
-{
-	REQUIRE_HOLDS();
-	add_while_it_takes_over(_metadata, self->g, FAN_ACCESS, false);
-}
-
-/* What was in effect, and is removed and added again, is not until it is anew. */
-TEST_F(sentinel, removed_and_added_while_it_takes_over)
-{
-	REQUIRE_HOLDS();
-	add_while_it_takes_over(_metadata, self->g, FAN_ATTRIB, true);
-}
-
-static long mark_and_close(void *arg __maybe_unused)
-{
-	const int fd = sys_fanotify_init(FAN_CLASS_VFS_FILTER | FAN_FAIL_CLOSED,
-					 0);
-
-	if (fd < 0 ||
-	    sys_fanotify_mark(fd, FILESYSTEM, FAN_MODIFY, AT_FDCWD, ".") ||
-	    sys_fanotify_mark(fd, FAN_MARK_ADD, FAN_MODIFY, AT_FDCWD, "file"))
-		return -1;
-	return close(fd);
-}
-
-/* It is a sentinel, and can be taken over, before its marks on inodes are gone. */
-TEST_F(sentinel, with_marks_of_inodes)
-{
-	struct job *job;
-
-	REQUIRE_HOLDS();
-	job = job_prepare(_metadata, mark_and_close, NULL);
-	hold(_metadata, "free", job->pid);
-	job_go(_metadata, job);
-	wait_held(_metadata, "free");
-	EXPECT_EQ(EIO, try_write());
-	EXPECT_EQ(1, count_sentinels());
-	mark(_metadata, self->g, FILESYSTEM, FAN_MODIFY, ".");
-	EXPECT_EQ(0, count_sentinels());
-	EXPECT_EQ(0, try_write());
-	release(_metadata, "free");
-	EXPECT_EQ(0, job_join(_metadata, job));
-	EXPECT_EQ(0, try_write());
-}
-
-/* What one thread takes over is not kept back by what others add meanwhile. */
-static void take_over_with(struct __test_metadata *const _metadata,
-			   struct group *by, __u64 mask)
-{
-	struct group *g = group_open(_metadata, FAN_FAIL_CLOSED);
-	struct job *first, *second, *job;
-	struct event pre;
-
-	mark(_metadata, g, FILESYSTEM, FAN_ATTRIB, ".");
-	group_close(g);
-	EXPECT_EQ(1, count_sentinels());
-	mark(_metadata, by, FILESYSTEM, FAN_MODIFY, ".");
-
-	first = mark_prepare(_metadata, by, FAN_ATTRIB);
-	second = mark_prepare(_metadata, by, mask);
-	hold(_metadata, "takeover", first->pid);
-	job_go(_metadata, first);
-	wait_held(_metadata, "takeover");
-	job = write_prepare(_metadata, "file", "ab");
-	hold(_metadata, "marks", job->pid);
-	job_go(_metadata, job);
-	wait_held(_metadata, "marks");
-	job_go(_metadata, second);
-	expect_blocked(_metadata, second);
-	release(_metadata, "takeover");
-	/* Its memory is freed when no one can be looking at it any more. */
-	EXPECT_TRUE(EVENTUALLY(!count_sentinels()));
-	release(_metadata, "marks");
-	EXPECT_EQ(0, job_join(_metadata, first));
-	pre = expect_pre(_metadata, by, job->pid);
-	allow(_metadata, by, &pre);
-	EXPECT_EQ(2, job_join(_metadata, job));
-	expect_post(_metadata, by, &pre, 2);
-	EXPECT_EQ(0, job_join(_metadata, second));
-}
-
-TEST_F(sentinel, taken_over_while_something_is_added)
-{
-	REQUIRE_HOLDS();
-	take_over_with(_metadata, self->g, FAN_ACCESS);
-}
-
-TEST_F(sentinel, taken_over_while_the_same_is_added)
-{
-	REQUIRE_HOLDS();
-	take_over_with(_metadata, self->g, FAN_ATTRIB);
-}
-
 /* A listener that marks what a sentinel has, and something else. */
 static long do_take_over(void *arg __maybe_unused)
 {
@@ -429,7 +258,7 @@ TEST_F(sentinel, killed_while_it_takes_over)
 	hold(_metadata, "takeover", listener->pid);
 	job_go(_metadata, listener);
 	wait_held(_metadata, "takeover");
-	job = job_prepare(_metadata, do_chmod, "file");
+	job = job_prepare(_metadata, change_mode, "file");
 	job_go(_metadata, job);
 	expect_blocked(_metadata, job);
 	ASSERT_EQ(0, kill(listener->pid, SIGKILL));

@@ -4,7 +4,8 @@
 #ifndef __SENTINELS_H
 #define __SENTINELS_H
 
-#include "common.h"
+#include "fs.h"
+#include "group.h"
 
 #define SENTINELS	"/sys/fs/fanotify/vfs_filter/sentinels"
 #define LIFT		"/sys/fs/fanotify/vfs_filter/lift"
@@ -53,6 +54,31 @@ static inline void lift_all(void)
 
 	while (read_sentinels(&s) > 0 && !lift(s.id))
 		;
+}
+
+/* ------------------- of a tmpfs that has "file", and nothing else ------------------ */
+
+#define FILESYSTEM	(FAN_MARK_ADD | FAN_MARK_FILESYSTEM)
+
+/* None are left of others. Returns a group that fails closed, the oldest. */
+static inline struct group *
+sentinels_start(struct __test_metadata *const _metadata)
+{
+	ASSERT_TRUE(fs_setup(_metadata, "tmpfs", FS_SIZE));
+	put_file(_metadata, "file", "");
+	ASSERT_EQ(0, count_sentinels());
+	guard_start(_metadata, lift_all);
+	return group_open(_metadata, FAN_FAIL_CLOSED);
+}
+
+static inline int try_write(void)
+{
+	return -write_file("file", 0, "ab");
+}
+
+static inline long change_mode(void *arg)
+{
+	return chmod(arg, 0700);
 }
 
 #endif /* __SENTINELS_H */

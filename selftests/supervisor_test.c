@@ -17,7 +17,6 @@
 #include "sentinels.h"
 
 #define KILLS		100
-#define FILESYSTEM	(FAN_MARK_ADD | FAN_MARK_FILESYSTEM)
 
 static int kills(void)
 {

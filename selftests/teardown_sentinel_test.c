@@ -16,8 +16,6 @@
 #define GONE_DIR	WORK_DIR "/gone"
 #define GONE_FILE	GONE_DIR "/file"
 
-#define FILESYSTEM	(FAN_MARK_ADD | FAN_MARK_FILESYSTEM)
-
 static bool has_module;
 
 static void undo(void)
