@@ -175,6 +175,49 @@ TEST_F(vforked, in_another_cgroup_alone)
 	expect_post(_metadata, self->g, &pre, 2);
 }
 
+/* Does a process run another program, with memory of its own? */
+static bool has_executed(pid_t pid)
+{
+	char path[32], self[256] = "", other[256] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return readlink("/proc/self/exe", self, sizeof(self) - 1) > 0 &&
+	       readlink(path, other, sizeof(other) - 1) > 0 &&
+	       strcmp(self, other);
+}
+
+/* A child owns the group, and runs a program: what its parent does is no more of it. */
+static long own_by_child(void *arg)
+{
+	const struct group *g = arg;
+	char *const argv[] = { "sleep", "1000", NULL };
+	const pid_t pid = vfork();
+	int ret;
+
+	if (!pid) {
+		if (!ioctl(g->fd, FAN_IOC_OWN))
+			execvp(argv[0], argv);
+		_exit(1);
+	}
+	/* Who waits for it goes on a little before that. */
+	ret = EVENTUALLY(has_executed(pid)) ? write_file("file", 0, "ab") : -1;
+	kill(pid, SIGKILL);
+	return waitpid(pid, NULL, 0) == pid ? ret : -1;
+}
+
+TEST_F(vforked, owner_has_executed)
+{
+	struct job *job = __job_prepare(_metadata, own_by_child, self->g, true);
+	struct event pre;
+
+	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
+	job_go(_metadata, job);
+	pre = expect_pre(_metadata, self->g, job->pid);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post(_metadata, self->g, &pre, 2);
+}
+
 /* A listener that was executed: reads a question, and has a child write. */
 __attribute__((constructor)) static void listener(void)
 {

@@ -256,7 +256,21 @@ impl Listeners {
     #[inline]
     pub(crate) fn have(&self, process: Id) -> bool {
         // It may end in a task of someone else's.
-        self.any_is(process) || (self.any_shares_memory() && process == Id::of_current_process())
+        self.any_is(process)
+            || (self.any_shares_memory()
+                && process == Id::of_current_process()
+                && self.any_has_memory_of_current())
+    }
+
+    /// The same of those that have not executed another program since that was noted: a child of
+    /// vfork(2) has the memory of its parent when it comes to own a file.
+    #[cold]
+    fn any_has_memory_of_current(&self) -> bool {
+        let memory = memory::Id::of_current();
+
+        self.iter().any(|listener| {
+            listener.memory() == memory && listener.process.may_have_memory_of_current()
+        })
     }
 
     #[inline]

@@ -9,6 +9,7 @@ use kernel::bindings;
 use kernel::seq_file::SeqFile;
 use kernel::sync::atomic::Atomic;
 use kernel::sync::atomic::Relaxed;
+use kernel::sync::rcu;
 
 /// A reference to a `struct pid`.
 ///
@@ -109,6 +110,25 @@ impl Pid {
         // SAFETY: The current task is not dead, so its process has a pid, which is valid as long as
         // the task runs, and so during the call.
         unsafe { Self::from_raw(bindings::task_tgid(bindings::get_current())) }
+    }
+
+    /// Has this process the memory of the current task? It may have had it if it is gone, or on its
+    /// way out.
+    pub(crate) fn may_have_memory_of_current(&self) -> bool {
+        let _guard = rcu::read_lock();
+
+        // SAFETY: By the type invariant, and what is found is a task that stays until the end of the
+        // read section of RCU. `mm` is a pointer that is set at any time, and is only compared.
+        unsafe {
+            let task = bindings::pid_task(self.as_ptr(), bindings::pid_type_PIDTYPE_TGID);
+
+            if task.is_null() {
+                return true;
+            }
+            let mm = (&raw const (*task).mm).read_volatile();
+
+            mm.is_null() || mm == (*bindings::get_current()).mm
+        }
     }
 
     /// What tells it from all others that someone has a reference to.
