@@ -126,6 +126,8 @@ pub(crate) struct Group<A> {
     records: AtomicRecords,
     #[pin]
     queue: SpinLock<Queue<A>>,
+    /// Was the queue closed? Set under its lock, for those who look without it.
+    is_closed: Atomic<bool>,
     #[pin]
     readers: PollCondVar,
 }
@@ -146,6 +148,7 @@ impl<A: Default> Group<A> {
                 exempt <- Exempt::new(),
                 records: AtomicRecords::new(),
                 queue <- new_spinlock!(queue, "vfs_filter::queue"),
+                is_closed: Atomic::new(false),
                 readers <- new_poll_condvar!("vfs_filter::readers"),
             }),
             memcg::gfp(),
@@ -247,9 +250,15 @@ impl<A: Default> Group<A> {
         self.flags & bindings::FAN_FAIL_CLOSED != 0
     }
 
-    /// Was it closed, and denies all from then on?
+    /// Was it closed, and denies all from then on? Each operation that comes to a group that fails
+    /// closed asks this, so it takes no lock.
+    ///
+    /// It is ordered with nothing, and need not be. To deny takes nothing that the closing task has
+    /// written, and a group that was closed is never open again. Who is told too late that it was
+    /// goes on to [`Group::ask`] or [`Group::post`], where the queue is looked at under its lock; or
+    /// comes again, if it must not wait.
     pub(crate) fn is_sentinel(&self) -> bool {
-        self.fails_closed() && self.queue.lock().is_closed()
+        self.fails_closed() && self.is_closed.load(Relaxed)
     }
 
     /// Asks the listener of this group, which is `class_group` to the C side. Returns false if the
@@ -618,6 +627,7 @@ impl<A: Default> Group<A> {
         let mut queue = self.queue.lock();
         let remains = queue.close();
 
+        self.is_closed.store(true, Relaxed);
         // Whoever has a queue is to know.
         self.readers.notify_all();
         drop(queue);
