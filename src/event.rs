@@ -20,7 +20,8 @@
 //!    lane. No memory is needed for that and no limit applies: a POST cannot be lost, and as the
 //!    handle cannot be copied, it cannot come twice.
 //!
-//! From 2 it goes back to 1 if it cannot be copied, or its reader goes. If no answer comes in time, the
+//! From 2 it goes back to 1 if it cannot be copied, or its reader goes. It can be taken again while it is
+//! still being copied for the one who had it first, so each [`Taking`] has a number. If no answer comes in time, the
 //! task decides, as the group has told it to. What was allowed in that way and not read is no more than
 //! a POST without a PRE: it can be lost.
 //!
@@ -81,6 +82,11 @@ pub(crate) enum Form {
 
 /// A super block, and the number of the answer that allowed an operation on it.
 pub(crate) type InFlight = (usize, u64);
+
+/// Which time it is that a question was taken from the lane. Who has taken it need not have it any
+/// more, nor has it if it was taken again, be it by the same reader.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taking(u32);
 
 /// The right to have an event in the POST lane.
 pub(crate) type Post = ListArc<Event>;
@@ -213,6 +219,8 @@ pub(crate) struct Event {
     /// Who has read it in its PRE form, or is about to.
     reader: Atomic<usize>,
     read_by: Atomic<u64>,
+    /// How often it was taken from the PRE lane.
+    takings: Atomic<u32>,
     #[pin]
     links: ListLinks,
 }
@@ -245,6 +253,7 @@ impl Event {
             place: Atomic::new(0),
             reader: Atomic::new(NO_READER),
             read_by: Atomic::new(0),
+            takings: Atomic::new(0),
             links <- ListLinks::new(),
         }? Error);
 
@@ -418,10 +427,20 @@ impl Event {
         self.read_by.load(Relaxed) == process.get()
     }
 
-    /// The current process has read it of this file.
-    pub(crate) fn set_reader(&self, reader: Reader, process: Number) {
+    /// The current process has taken it from the lane, to be read of this file.
+    pub(crate) fn set_reader(&self, reader: Reader, process: Number) -> Taking {
+        // Who would have it taken so often while it is copied holds up no one but himself.
+        let takings = self.takings.load(Relaxed).wrapping_add(1);
+
         self.reader.store(reader.nr(), Relaxed);
         self.read_by.store(process.get(), Relaxed);
+        self.takings.store(takings, Relaxed);
+        Taking(takings)
+    }
+
+    /// Has whoever has taken it that time still got it; or had, when it was answered?
+    pub(crate) fn is_taken(&self, taking: Taking) -> bool {
+        self.reader().is_some() && Taking(self.takings.load(Relaxed)) == taking
     }
 
     /// It is not read.

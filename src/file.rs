@@ -68,7 +68,7 @@ fn copy_event(
     buf: &mut UserSliceWriter,
 ) -> Result<usize> {
     let (event, form) = match taken {
-        Taken::Pre(pre) => (&**pre, Form::Pre),
+        Taken::Pre(pre, _) => (&**pre, Form::Pre),
         Taken::Post(post) => (&**post, Form::Post),
     };
     let pidfd = event.pidfd_of().map(|pid| group.pidfd(pid));
@@ -99,7 +99,7 @@ fn read_one(
             Ok((len, last))
         }
         Err(err) => {
-            group.get().put_back(reader, taken);
+            group.get().put_back(taken);
             Err(err)
         }
     }

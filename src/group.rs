@@ -576,9 +576,9 @@ impl<A: Default> Group<A> {
     }
 
     /// An event could not be copied to user space.
-    pub(crate) fn put_back(&self, reader: Reader, taken: Taken) {
+    pub(crate) fn put_back(&self, taken: Taken) {
         let mut queue = self.queue.lock();
-        let cancelled = queue.put_back(reader, taken);
+        let cancelled = queue.put_back(taken);
 
         self.readers.notify_all();
         drop(queue);

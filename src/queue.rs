@@ -28,6 +28,7 @@ use crate::event::Event;
 use crate::event::Form;
 use crate::event::Post;
 use crate::event::Reply;
+use crate::event::Taking;
 use crate::listeners::Reader;
 use crate::sys::ignore::Targets;
 use crate::sys::pid::Number;
@@ -85,7 +86,8 @@ impl Answered {
 
 /// An event that was taken from its lane, to be copied to user space.
 pub(crate) enum Taken {
-    Pre(Arc<Event>),
+    /// It can be taken again meanwhile.
+    Pre(Arc<Event>, Taking),
     Post(Post),
 }
 
@@ -358,7 +360,10 @@ impl<A> Queue<A> {
         self.turn.taken(form, first.is_some() && has_post);
 
         let taken = match form {
-            Form::Pre => self.questions.read(reader, process).map(Taken::Pre),
+            Form::Pre => self
+                .questions
+                .read(reader, process)
+                .map(|(pre, taking)| Taken::Pre(pre, taking)),
             Form::Post => self.posts.take().map(Taken::Post),
         };
 
@@ -368,13 +373,13 @@ impl<A> Queue<A> {
     /// Puts back what could not be copied to user space, in its place.
     ///
     /// Returns a PRE event if there is no one who waits for its answer any more.
-    pub(crate) fn put_back(&mut self, reader: Reader, taken: Taken) -> Option<Arc<Event>> {
+    pub(crate) fn put_back(&mut self, taken: Taken) -> Option<Arc<Event>> {
         match taken {
-            Taken::Pre(pre) => {
-                if !self.questions.put_back_first(reader, &pre) {
-                    // It can be in the lane again, or with another reader. If not, whoever has
+            Taken::Pre(pre, taking) => {
+                if !self.questions.put_back_first(&pre, taking) {
+                    // It can be in the lane again, or have been taken again. If not, whoever has
                     // answered it has seen it.
-                    if pre.reader() == Some(reader) && !pre.was_answered() {
+                    if pre.is_taken(taking) && !pre.was_answered() {
                         pre.set_unheard();
                     }
                     return Some(pre);

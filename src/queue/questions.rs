@@ -6,7 +6,8 @@
 //!    [`Questions::read`] takes the first of the next user, and [`Questions::cancel`] any.
 //! 2. *Read*, or being read, and waiting for an answer by the same reader. It can be answered as
 //!    soon as it is taken from the lane. If it cannot be copied to user space, it goes back to its place
-//!    in the lane; so it does if its reader goes.
+//!    in the lane; so it does if its reader goes. Who could not copy it puts nothing back that has
+//!    gone back before that, even if it was taken again by the same reader.
 //! 3. *In flight*: allowed, and the operation has not ended; if it is one that barriers wait for. By
 //!    super block, and in the order of the answers.
 //!
@@ -22,6 +23,7 @@ use super::Key;
 use crate::event::Event;
 use crate::event::Form;
 use crate::event::Reply;
+use crate::event::Taking;
 use crate::listeners::Reader;
 use crate::sys::ignore::Targets;
 use crate::sys::pid::Number;
@@ -304,20 +306,23 @@ impl Questions {
 
     /// Takes the first from the lane.
     #[inline(always)]
-    pub(crate) fn read(&mut self, reader: Reader, process: Number) -> Option<Arc<Event>> {
+    pub(crate) fn read(&mut self, reader: Reader, process: Number) -> Option<(Arc<Event>, Taking)> {
         let event = self.first()?.clone();
         let key = by_reader(reader, event.cookie());
 
         shift(&mut self.unread, by_user(&event), &mut self.read, key);
         self.turn = event.user().wrapping_add(1);
-        event.set_reader(reader, process);
+        let taking = event.set_reader(reader, process);
+
         self.taken(&event);
-        Some(event)
+        Some((event, taking))
     }
 
-    /// Puts one back into the lane. Returns false if that one is not the reader's to answer.
-    pub(crate) fn put_back(&mut self, reader: Reader, event: &Event) -> bool {
-        let key = by_reader(reader, event.cookie());
+    /// Puts one back into the lane. Returns false if it is there, or has an answer.
+    fn put_back(&mut self, event: &Event) -> bool {
+        let Place::Read(key) = Place::of(event) else {
+            return false;
+        };
 
         if !shift(&mut self.read, key, &mut self.unread, by_user(event)) {
             return false;
@@ -327,9 +332,10 @@ impl Questions {
         true
     }
 
-    /// The same, and it is the turn of its user again.
-    pub(crate) fn put_back_first(&mut self, reader: Reader, event: &Event) -> bool {
-        let is_back = self.put_back(reader, event);
+    /// The same by who has taken it that time, and it is the turn of its user again. Returns false, too,
+    /// if it was put back since.
+    pub(crate) fn put_back_first(&mut self, event: &Event, taking: Taking) -> bool {
+        let is_back = event.is_taken(taking) && self.put_back(event);
 
         if is_back {
             self.turn = event.user();
@@ -360,7 +366,7 @@ impl Questions {
             let event = question.referred.as_ref()?.event.clone();
 
             if !keep.is_some_and(|process| event.was_read_by(process)) {
-                self.put_back(reader, &event);
+                self.put_back(&event);
             }
         }
         Some(from)
@@ -493,8 +499,12 @@ mod tests {
         Ok(event)
     }
 
-    fn read(questions: &mut Questions) -> Option<Arc<Event>> {
+    fn take(questions: &mut Questions) -> Option<(Arc<Event>, Taking)> {
         questions.read(OWN, Number::of_current_process())
+    }
+
+    fn read(questions: &mut Questions) -> Option<Arc<Event>> {
+        take(questions).map(|(event, _)| event)
     }
 
     fn cookie(event: Option<&Arc<Event>>) -> Option<u64> {
@@ -577,13 +587,32 @@ mod tests {
         ask_as(&mut questions, 1, 1)?;
         ask_as(&mut questions, 2, 2)?;
         for _ in 0..2 {
-            let first = read(&mut questions).ok_or(EINVAL)?;
+            let (first, taking) = take(&mut questions).ok_or(EINVAL)?;
 
             assert_eq!(first.cookie(), 1);
-            assert!(questions.put_back_first(OWN, &first));
+            assert!(questions.put_back_first(&first, taking));
         }
         assert_eq!(cookie(read(&mut questions).as_ref()), Some(1));
         assert_eq!(cookie(read(&mut questions).as_ref()), Some(2));
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_taken_again_is_not_put_back_by_who_had_it() -> Result {
+        let mut questions = Questions::new(0);
+
+        ask(&mut questions, 1)?;
+        let (event, first) = take(&mut questions).ok_or(EINVAL)?;
+
+        assert!(questions.put_back_some(OWN, 0, None).is_none());
+        assert!(!questions.put_back_first(&event, first));
+
+        let (_, second) = take(&mut questions).ok_or(EINVAL)?;
+
+        assert!(!questions.put_back_first(&event, first));
+        assert_eq!(questions.len(), 0);
+        assert!(questions.put_back_first(&event, second));
+        assert_eq!(questions.len(), 1);
         Ok(())
     }
 
@@ -615,9 +644,9 @@ mod tests {
         );
 
         assert_eq!(cookie(read(&mut questions).as_ref()), Some(3));
-        assert!(questions.put_back(OWN, &first));
-        assert!(questions.put_back(OWN, &second));
-        assert!(!questions.put_back(OWN, &second));
+        assert!(questions.put_back(&first));
+        assert!(questions.put_back(&second));
+        assert!(!questions.put_back(&second));
         for n in [1, 2, 4] {
             assert_eq!(cookie(read(&mut questions).as_ref()), Some(n));
         }
@@ -669,7 +698,7 @@ mod tests {
             .cancel(&event)
             .is_some_and(|(_, was_read)| was_read));
         assert!(allow(&mut questions, 1) == Err(ENOENT));
-        assert!(!questions.put_back(OWN, &event));
+        assert!(!questions.put_back(&event));
         assert_eq!((questions.len(), questions.bytes()), (0, 0));
         assert!(event.verdict().is_none());
         Ok(())
