@@ -102,6 +102,23 @@ static long crash_with_queue(void *arg)
 	return 0;
 }
 
+/* It reads what it was handed, which others have opened, and is not exempt by that. */
+static long crash_with_handed(void *arg)
+{
+	const struct crash_args *args = arg;
+	const int fd = args->g->fd;
+	char buf[4096];
+
+	for (int i = 0; i < MAX_GROUPS; i++)
+		if (group_fds[i] && group_fds[i] != fd)
+			close(group_fds[i]);
+	if (fcntl(fd, F_SETFL, 0) || write(args->ready, "", 1) != 1 ||
+	    read(fd, buf, sizeof(buf)) < 0)
+		return -1;
+	crash();
+	return 0;
+}
+
 static struct job *listener_start(struct __test_metadata *const _metadata,
 				  struct group *g, job_fn fn,
 				  unsigned int flags)
@@ -138,6 +155,19 @@ static void wait_read(struct __test_metadata *const _metadata,
 
 	ASSERT_TRUE(EVENTUALLY((st = group_state(_metadata, g),
 				st.pending == 1 && !st.queued)));
+}
+
+/* What a listener that is going has read is read again, and answered. */
+static void expect_put_back(struct __test_metadata *const _metadata,
+			    struct group *g, struct job *job)
+{
+	struct event pre;
+
+	ASSERT_TRUE(group_readable(g, SOON_MS));
+	pre = expect_pre(_metadata, g, job->pid);
+	allow(_metadata, g, &pre);
+	EXPECT_EQ(2, job_join(_metadata, job));
+	expect_post(_metadata, g, &pre, 2);
 }
 
 /* What a listener is asked that is alone with its group is as if that were closed. */
@@ -226,6 +256,69 @@ TEST_F(going, kept_by_another)
 	allow(_metadata, self->g, &pre);
 	EXPECT_EQ(2, job_join(_metadata, job));
 	expect_post(_metadata, self->g, &pre, 2);
+	expect_going(_metadata, listener);
+}
+
+/* ------------------ who was handed a file, and has read it ----------------- */
+
+/* The test keeps the group, and has let go of a queue that it had opened. */
+TEST_F(going, handed_queue)
+{
+	struct group *q = queue_open(_metadata, self->g);
+	struct job *listener, *job;
+
+	listener = listener_start(_metadata, q, crash_with_handed, 0);
+	group_close(q);
+	job = write_start(_metadata, "file", "ab");
+	wait_read(_metadata, self->g);
+	expect_put_back(_metadata, self->g, job);
+	expect_going(_metadata, listener);
+}
+
+/* That the one whose queue it is has read before makes no difference; */
+TEST_F(going, handed_when_read)
+{
+	struct group *q = queue_open(_metadata, self->g);
+	struct job *listener, *job;
+
+	serve_write(_metadata, q, write_start(_metadata, "file", "ab"), 2);
+	listener = listener_start(_metadata, q, crash_with_handed, 0);
+	group_close(q);
+	job = write_start(_metadata, "file", "ab");
+	wait_read(_metadata, self->g);
+	expect_put_back(_metadata, self->g, job);
+	expect_going(_metadata, listener);
+}
+
+/* but if he still has it, it is his to answer by it. */
+TEST_F(going, handed_and_kept)
+{
+	struct group *q = queue_open(_metadata, self->g);
+	struct job *listener, *job;
+
+	listener = listener_start(_metadata, q, crash_with_handed, 0);
+	job = write_start(_metadata, "file", "ab");
+	wait_read(_metadata, self->g);
+	EXPECT_FALSE(group_readable(self->g, 2500));
+	expect_blocked(_metadata, job);
+	group_close(q);
+	expect_put_back(_metadata, self->g, job);
+	expect_going(_metadata, listener);
+}
+
+/* The group itself ends with who was handed it, if it has no one else. */
+TEST_F(going, handed_group)
+{
+	struct job *listener, *read_by_it, *unread;
+
+	listener = listener_start(_metadata, self->g, crash_with_handed, 0);
+	group_close(self->g);
+	read_by_it = write_start(_metadata, "file", "ab");
+	unread = write_start(_metadata, "file", "ab");
+	ASSERT_TRUE(job_ended(read_by_it, SOON_MS));
+	ASSERT_TRUE(job_ended(unread, SOON_MS));
+	EXPECT_EQ(2, job_join(_metadata, read_by_it));
+	EXPECT_EQ(2, job_join(_metadata, unread));
 	expect_going(_metadata, listener);
 }
 

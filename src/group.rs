@@ -138,12 +138,13 @@ impl<A: Default> Group<A> {
         let number = LAST_NUMBER.fetch_add(1, Relaxed) + 1;
         // CAST: usize has at least 32 bits.
         let queue = Queue::new(number, max_events as usize, Event::overflow()?)?;
+        let listeners = Listeners::new()?;
 
         Arc::pin_init(
             pin_init!(Self {
                 number,
                 flags,
-                listeners <- Listeners::new(),
+                listeners <- listeners,
                 deadline: AtomicDeadline::new(),
                 exempt <- Exempt::new(),
                 records: AtomicRecords::new(),
@@ -351,7 +352,10 @@ impl<A: Default> Group<A> {
             return Look::Done;
         }
 
-        let is_going = |l: &Listener| class_group.is_going(l.queue(), l.process());
+        let is_going = |l: &Listener| {
+            l.processes()
+                .any(|process| class_group.is_going(l.queue(), process))
+        };
 
         let came = self.listeners.came();
 
@@ -564,15 +568,21 @@ impl<A: Default> Group<A> {
         let process = Number::of_current_process();
         let mut queue = self.queue.lock();
 
-        loop {
+        let taken = loop {
             match queue.take(reader, process, room) {
                 Ok(None) if wait && !queue.is_closed() => {}
-                other => return other,
+                other => break other,
             }
             if self.readers.wait_interruptible(&mut queue) {
                 return Err(ERESTARTSYS);
             }
+        };
+
+        drop(queue);
+        if matches!(taken, Ok(Some((Taken::Pre(..), _)))) {
+            self.listeners.takes(reader);
         }
+        taken
     }
 
     /// An event could not be copied to user space.

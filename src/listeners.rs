@@ -3,6 +3,9 @@
 //! Who listens to a group: the processes that its files belong to, which raise no event to it, nor does
 //! who shares their memory.
 //!
+//! Who was handed a file and reads it is noted as well, to be looked at if the file is about to be
+//! closed. That makes no one exempt.
+//!
 //! The group's own file is there from the beginning. It has a place, as queues have, until it is closed.
 //!
 //! # Locking
@@ -16,6 +19,7 @@ use crate::memory;
 use crate::memory::Memory;
 use crate::sys::class;
 use crate::sys::class::QueueFile;
+use crate::sys::memcg;
 use crate::sys::pid::AtomicId;
 use crate::sys::pid::Id;
 use crate::sys::pid::Pid;
@@ -25,17 +29,28 @@ use kernel::sync::atomic::Atomic;
 use kernel::sync::atomic::Relaxed;
 use kernel::sync::Arc;
 use kernel::sync::SpinLock;
+use pin_init::init_array_from_fn;
 
 /// How many files a group can have, for all of them are looked at.
 const MAX: usize = 64;
 
-/// A file of a group that can be read, by a number that no other of the group ever has.
+/// A file of a group that can be read, by a number that no other of the group ever has. It says which
+/// place the file has.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Reader(usize);
 
 impl Reader {
     /// The group's own file.
     pub(crate) const OWN: Self = Self(0);
+
+    /// The one that comes to a place after so many others to any.
+    fn new(others: usize, place: usize) -> Self {
+        Self(others * MAX + place)
+    }
+
+    fn place(self) -> usize {
+        self.0 % MAX
+    }
 
     /// The one with this number.
     pub(crate) fn from_nr(nr: usize) -> Self {
@@ -47,13 +62,15 @@ impl Reader {
     }
 }
 
-/// A process, and the file that it has.
+/// A file, and the process that it belongs to.
 #[derive(Clone)]
 pub(crate) struct Listener {
     reader: Reader,
     process: Pid,
     /// What the process had when it was noted here.
     memory: Option<Memory>,
+    /// Who else has last taken a question of it.
+    last_reader: Option<Pid>,
     /// The file, if it is a queue.
     queue: Option<Arc<QueueFile>>,
 }
@@ -64,6 +81,7 @@ impl Listener {
             reader,
             process: Pid::current_process(),
             memory: Memory::of_current(),
+            last_reader: None,
             queue,
         }
     }
@@ -72,8 +90,9 @@ impl Listener {
         self.reader
     }
 
-    pub(crate) fn process(&self) -> &Pid {
-        &self.process
+    /// The process that it belongs to, and the last other one that has taken a question of it.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &Pid> {
+        Iterator::chain(core::iter::once(&self.process), &self.last_reader)
     }
 
     fn memory(&self) -> Option<memory::Id> {
@@ -87,9 +106,9 @@ impl Listener {
 
 /// What there is, by place.
 struct Places {
-    listeners: [Option<Listener>; MAX],
-    /// The number of the last reader.
-    last: usize,
+    listeners: KBox<[Option<Listener>; MAX]>,
+    /// How many readers there have been.
+    readers: usize,
     /// How often a process has come to have a file.
     came: u64,
     /// None comes any more.
@@ -97,10 +116,11 @@ struct Places {
 }
 
 impl Places {
-    fn of(&self, reader: Reader) -> Option<usize> {
-        let is_it = |l: &Option<Listener>| l.as_ref().is_some_and(|l| l.reader == reader);
-
-        self.listeners.iter().position(is_it)
+    /// The listener that has this file, if it is open.
+    fn of(&mut self, reader: Reader) -> Option<&mut Listener> {
+        self.listeners[reader.place()]
+            .as_mut()
+            .filter(|listener| listener.reader == reader)
     }
 }
 
@@ -118,18 +138,19 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// The current process has the group's own file.
-    pub(crate) fn new() -> impl PinInit<Self> {
+    /// The current process has the group's own file. Fails with `ENOMEM`.
+    pub(crate) fn new() -> Result<impl PinInit<Self>> {
         let own = Listener::current(Reader::OWN, None);
         let (id, memory) = (own.process.id(), own.memory());
-        let mut listeners = [const { None }; MAX];
+        let none = init_array_from_fn(|_| Ok::<_, Error>(None));
+        let mut listeners = KBox::init(none, memcg::gfp())?;
 
         listeners[0] = Some(own);
-        pin_init!(Self {
+        Ok(pin_init!(Self {
             places <- new_spinlock!(
                 Places {
                     listeners,
-                    last: 0,
+                    readers: 1,
                     came: 0,
                     is_over: false,
                 },
@@ -143,7 +164,7 @@ impl Listeners {
                 memory::AtomicId::new(memory.filter(|_| place == 0))
             }),
             end: Atomic::new(1),
-        })
+        }))
     }
 
     /// A queue is opened by the current process. Fails with `ENOSPC` if there are too many, and with
@@ -157,25 +178,32 @@ impl Listeners {
             _ if places.is_over => Err(ENOENT),
             place => place.ok_or(ENOSPC),
         }?;
+        let reader = Reader::new(places.readers, place);
 
         places.came += 1;
-        places.last += 1;
-        listener.reader = Reader(places.last);
-        let reader = listener.reader;
-        self.ids[place].set(listener.process.id());
-        self.memories[place].set(listener.memory());
+        places.readers += 1;
+        listener.reader = reader;
+        self.set(place, &listener);
         places.listeners[place] = Some(listener);
         self.end
             .store(self.end.load(Relaxed).max(place + 1), Relaxed);
         Ok(reader)
     }
 
+    /// What is compared with at a place is of this one. Called under the lock.
+    fn set(&self, place: usize, listener: &Listener) {
+        self.ids[place].set(listener.process.id());
+        self.memories[place].set(listener.memory());
+    }
+
     /// A file is closed.
     pub(crate) fn remove(&self, reader: Reader) {
+        let place = reader.place();
         let mut places = self.places.lock();
-        let Some(place) = places.of(reader) else {
+
+        if places.of(reader).is_none() {
             return;
-        };
+        }
         let old = places.listeners[place].take();
         let last = places.listeners.iter().rposition(Option::is_some);
 
@@ -192,24 +220,19 @@ impl Listeners {
     pub(crate) fn own(&self, reader: Reader) -> Result {
         let (process, memory) = (Pid::current_process(), Memory::of_current());
         let mut places = self.places.lock();
-        let place = places.of(reader).filter(|_| !places.is_over);
 
         places.came += 1;
 
-        let Some((place, listener)) =
-            place.and_then(|place| Some((place, places.listeners[place].as_mut()?)))
-        else {
-            drop(places);
-            return Err(ENOENT);
-        };
+        let is_over = places.is_over;
+        // If this fails, `places` is unlocked before the rest is dropped.
+        let listener = places.of(reader).filter(|_| !is_over).ok_or(ENOENT)?;
         let old = (
             core::mem::replace(&mut listener.process, process),
             core::mem::replace(&mut listener.memory, memory),
         );
         let changed = listener.process != old.0;
 
-        self.ids[place].set(listener.process.id());
-        self.memories[place].set(listener.memory());
+        self.set(reader.place(), listener);
         drop(places);
         drop(old);
         if changed {
@@ -245,6 +268,32 @@ impl Listeners {
             // If the group is being closed, there is nothing to be read.
             let _ = self.own(reader);
         }
+    }
+
+    /// The current process has taken a question of a file. If the file is not its own, it is looked at
+    /// as well, until the next one does that.
+    #[inline]
+    pub(crate) fn takes(&self, reader: Reader) {
+        if !self.ids[reader.place()].is(Id::of_current_process()) {
+            self.set_last_reader(reader);
+        }
+    }
+
+    #[cold]
+    fn set_last_reader(&self, reader: Reader) {
+        let process = Id::of_current_process();
+        let mut places = self.places.lock();
+        let Some(listener) = places.of(reader) else {
+            return;
+        };
+
+        if listener.last_reader.as_ref().map(Pid::id) == Some(process) {
+            return;
+        }
+        let old = listener.last_reader.replace(Pid::current_process());
+
+        drop(places);
+        drop(old);
     }
 
     /// Is this, of which someone does something, one of the processes? Or is it the current process,
@@ -296,10 +345,9 @@ impl Listeners {
         reader: Reader,
         show: impl FnOnce(&Pid) -> R,
     ) -> Option<R> {
-        let places = self.places.lock();
-        let listener = places.listeners[places.of(reader)?].as_ref()?;
+        let mut places = self.places.lock();
 
-        Some(show(&listener.process))
+        places.of(reader).map(|listener| show(&listener.process))
     }
 
     /// All that there are, one after the other.
@@ -314,7 +362,7 @@ mod tests {
 
     #[test]
     fn who_comes_meanwhile_keeps_it() -> Result {
-        let listeners = Arc::pin_init(Listeners::new(), GFP_KERNEL)?;
+        let listeners = Arc::pin_init(Listeners::new()?, GFP_KERNEL)?;
         let came = listeners.came();
 
         listeners.own(Reader::OWN)?;
@@ -326,7 +374,7 @@ mod tests {
 
     #[test]
     fn no_one_comes_after_the_end() -> Result {
-        let listeners = Arc::pin_init(Listeners::new(), GFP_KERNEL)?;
+        let listeners = Arc::pin_init(Listeners::new()?, GFP_KERNEL)?;
 
         assert!(listeners.end_if(listeners.came()));
         assert!(listeners.own(Reader::OWN) == Err(ENOENT));
