@@ -2,7 +2,8 @@
 /*
  * A question that is read again of the same file, while it is still being copied
  * for the one who had it first, and has lost it to FAN_IOC_OWN of another process.
- * That the copy fails is of no consequence then to the one who has it now.
+ * That the copy fails is of no consequence then to the one who has it now; nor to
+ * who reads when the group is closed.
  */
 
 #include "handed.h"
@@ -148,6 +149,26 @@ TEST_F(retaken, not_copied)
 	stalled_fail(_metadata, &self->first);
 	EXPECT_EQ(1, group_state(_metadata, self->g).queued);
 	serve_write(_metadata, self->g, self->writer, 2);
+}
+
+/* Nor does anything go back when the group was closed: there is no more to read. */
+TEST_F(retaken, closed)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	struct event pre;
+	int bytes = -1;
+
+	REQUIRE_STALLED(&self->first, self->q);
+	self->writer = write_start(_metadata, "file", "ab");
+	pre = expect_pre(_metadata, self->g, self->writer->pid);
+	allow(_metadata, self->g, &pre);
+	EXPECT_EQ(2, job_join(_metadata, self->writer));
+	stalled_start(_metadata, &self->first);
+	group_close(self->g);
+	stalled_fail(_metadata, &self->first);
+	EXPECT_EQ(0, read(self->q->fd, buf, sizeof(buf)));
+	EXPECT_EQ(0, ioctl(self->q->fd, FIONREAD, &bytes));
+	EXPECT_EQ(0, bytes);
 }
 
 TEST_HARNESS_MAIN

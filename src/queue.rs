@@ -372,8 +372,9 @@ impl<A> Queue<A> {
 
     /// Puts back what could not be copied to user space, in its place.
     ///
-    /// Returns a PRE event if there is no one who waits for its answer any more.
-    pub(crate) fn put_back(&mut self, taken: Taken) -> Option<Arc<Event>> {
+    /// Returns it if there is no one who waits for its answer any more, or the group was closed: there
+    /// is nothing to be read then.
+    pub(crate) fn put_back(&mut self, taken: Taken) -> Option<Taken> {
         match taken {
             Taken::Pre(pre, taking) => {
                 if !self.questions.put_back_first(&pre, taking) {
@@ -382,10 +383,11 @@ impl<A> Queue<A> {
                     if pre.is_taken(taking) && !pre.was_answered() {
                         pre.set_unheard();
                     }
-                    return Some(pre);
+                    return Some(Taken::Pre(pre, taking));
                 }
                 self.turn.put_back(Form::Pre);
             }
+            Taken::Post(post) if self.closed => return Some(Taken::Post(post)),
             Taken::Post(post) => {
                 self.posts.put_back(post);
                 self.turn.put_back(Form::Post);
@@ -411,6 +413,9 @@ impl<A> Queue<A> {
 
     /// An event was read that is not about an operation. Returns it if it is not used again.
     pub(crate) fn set_read(&mut self, post: Post) -> Option<Post> {
+        if self.closed {
+            return Some(post);
+        }
         if post.is_overflow() {
             self.posts.keep_overflow(post);
             return None;
