@@ -531,12 +531,17 @@ TEST_F(queue, restarted)
 	for (int i = 0; i < WRITERS; i++)
 		writers[i] = job_start(_metadata, write_on, "file");
 	for (int i = 0; i < KILLS; i++) {
+		const unsigned int before = shared->written;
+
 		job = __job_prepare(_metadata, worker, self->g, true);
 		job_go(_metadata, job);
 		usleep(rand_r(&seed) % 20000);
+		/* On a slow machine as well, every other one gets to something. */
+		if (i % 2)
+			EXPECT_TRUE(EVENTUALLY(shared->written > before));
 		job_kill(_metadata, job, SIGKILL);
 	}
-	EXPECT_LT((unsigned int)KILLS, shared->written);
+	EXPECT_LE((unsigned int)KILLS / 2, shared->written);
 
 	__atomic_store_n(&shared->stop, 1, __ATOMIC_RELAXED);
 	job = __job_prepare(_metadata, worker, self->g, true);
