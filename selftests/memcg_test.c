@@ -119,6 +119,7 @@ TEST_F(memcg, limit)
 {
 	struct write_args args = { .path = "file", .text = "ab" };
 	struct job *owner, *jobs[WRITERS];
+	int waiting = 0;
 	long failed = 0;
 
 	owner = __job_prepare(_metadata, own_and_sleep, self->g, true);
@@ -134,8 +135,13 @@ TEST_F(memcg, limit)
 	mark(_metadata, self->g, FAN_MARK_ADD, FAN_PRE(FAN_MODIFY), "file");
 	for (int i = 0; i < WRITERS; i++) {
 		jobs[i] = job_start(_metadata, do_write, &args);
-		if (!job_ended(jobs[i], SETTLE_MS))
+		ASSERT_TRUE(EVENTUALLY(job_ended(jobs[i], 0) ||
+				       group_state(_metadata, self->g).pending >
+				       waiting));
+		if (!job_ended(jobs[i], 0)) {
+			waiting++;
 			continue;
+		}
 		EXPECT_EQ(-ENOMEM, job_join(_metadata, jobs[i]));
 		jobs[i] = NULL;
 		failed++;
