@@ -7,6 +7,7 @@
 #include <libgen.h>
 
 #include "common.h"
+#include "usermode.h"
 
 static char module_path[PATH_MAX];
 static char module_name[64];
@@ -61,6 +62,49 @@ static inline bool module_find(struct __test_metadata *const _metadata)
 	snprintf(module_name, sizeof(module_name), "%s", basename(name));
 	*strchrnul(module_name, '.') = '\0';
 	return true;
+}
+
+static char modprobe[PATH_MAX];	/* as it was, with its newline */
+
+static inline void module_undo(void)
+{
+	write_file(MODPROBE, 0, modprobe);
+	load(module_path);
+}
+
+/* False if there is no module to do this with. */
+static inline bool module_ready(struct __test_metadata *const _metadata)
+{
+	int ret;
+
+	if (!module_find(_metadata))
+		return false;
+	ASSERT_LT(0, read_file(MODPROBE, modprobe, sizeof(modprobe)));
+	guard_start(_metadata, module_undo);
+
+	ret = load(module_path);
+	ASSERT_TRUE(!ret || ret == -EEXIST)
+		TH_LOG("load %s: %s", module_path, strerror(-ret));
+	return true;
+}
+
+#define REQUIRE_MODULE() do {						\
+	if (!module_ready(_metadata))					\
+		SKIP(return, "VFS_FILTER_KO is not set");		\
+} while (0)
+
+/* Is there such a class, or why not? */
+static inline void expect_init(struct __test_metadata *const _metadata,
+			       int error)
+{
+	int fd;
+
+	errno = 0;
+	fd = sys_fanotify_init(FAN_CLASS_VFS_FILTER, 0);
+	EXPECT_EQ(error, errno);
+	EXPECT_EQ(!error, fd >= 0);
+	if (fd >= 0)
+		close(fd);
 }
 
 #endif /* __MODULE_H */

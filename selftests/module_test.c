@@ -11,38 +11,8 @@
 #include "marks.h"
 #include "module.h"
 #include "underway.h"
-#include "usermode.h"
 
 #define ALIAS "fanotify-class-vfs-filter"
-
-static char modprobe[PATH_MAX];	/* as it was, with its newline */
-
-static void undo(void)
-{
-	write_file(MODPROBE, 0, modprobe);
-	load(module_path);
-}
-
-/* False if there is no module to do this with. */
-static bool module_ready(struct __test_metadata *const _metadata)
-{
-	int ret;
-
-	if (!module_find(_metadata))
-		return false;
-	ASSERT_LT(0, read_file(MODPROBE, modprobe, sizeof(modprobe)));
-	guard_start(_metadata, undo);
-
-	ret = load(module_path);
-	ASSERT_TRUE(!ret || ret == -EEXIST)
-		TH_LOG("load %s: %s", module_path, strerror(-ret));
-	return true;
-}
-
-#define REQUIRE_MODULE() do {						\
-	if (!module_ready(_metadata))					\
-		SKIP(return, "VFS_FILTER_KO is not set");		\
-} while (0)
 
 FIXTURE(module)
 {
@@ -58,18 +28,6 @@ FIXTURE_SETUP(module)
 FIXTURE_TEARDOWN(module)
 {
 	test_end(_metadata);
-}
-
-static void expect_init(struct __test_metadata *const _metadata, int error)
-{
-	int fd;
-
-	errno = 0;
-	fd = sys_fanotify_init(FAN_CLASS_VFS_FILTER, 0);
-	EXPECT_EQ(error, errno);
-	EXPECT_EQ(!error, fd >= 0);
-	if (fd >= 0)
-		close(fd);
 }
 
 TEST_F(module, present_and_absent)
