@@ -186,36 +186,74 @@ static bool has_executed(pid_t pid)
 	       strcmp(self, other);
 }
 
-/* A child owns the group, and runs a program: what its parent does is no more of it. */
+/*
+ * A child owns the group, and runs a program: what its parent does is no more of
+ * it. Nor is it when the child has ended, be it that it is reaped or not.
+ */
+struct owner {
+	const struct group *g;
+	bool ended, reaped;
+};
+
+static int end_owner(pid_t pid, bool reaped)
+{
+	siginfo_t info;
+
+	return kill(pid, SIGKILL) ||
+	       waitid(P_PID, pid, &info, WEXITED | (reaped ? 0 : WNOWAIT));
+}
+
 static long own_by_child(void *arg)
 {
-	const struct group *g = arg;
+	const struct owner *owner = arg;
 	char *const argv[] = { "sleep", "1000", NULL };
 	const pid_t pid = vfork();
 	int ret;
 
 	if (!pid) {
-		if (!ioctl(g->fd, FAN_IOC_OWN))
+		if (!ioctl(owner->g->fd, FAN_IOC_OWN))
 			execvp(argv[0], argv);
 		_exit(1);
 	}
 	/* Who waits for it goes on a little before that. */
-	ret = EVENTUALLY(has_executed(pid)) ? write_file("file", 0, "ab") : -1;
-	kill(pid, SIGKILL);
-	return waitpid(pid, NULL, 0) == pid ? ret : -1;
+	if (!EVENTUALLY(has_executed(pid)) ||
+	    (owner->ended && end_owner(pid, owner->reaped)))
+		return -1;
+	ret = write_file("file", 0, "ab");
+	return owner->reaped || !end_owner(pid, true) ? ret : -1;
+}
+
+static void expect_parent_asks(struct __test_metadata *const _metadata,
+			       struct group *g, struct owner owner)
+{
+	struct job *job = __job_prepare(_metadata, own_by_child, &owner, true);
+	struct event pre;
+
+	mark(_metadata, g, FAN_MARK_ADD, FAN_MODIFY, "file");
+	job_go(_metadata, job);
+	pre = expect_pre(_metadata, g, job->pid);
+	allow(_metadata, g, &pre);
+	EXPECT_EQ(0, job_join(_metadata, job));
+	expect_post(_metadata, g, &pre, 2);
 }
 
 TEST_F(vforked, owner_has_executed)
 {
-	struct job *job = __job_prepare(_metadata, own_by_child, self->g, true);
-	struct event pre;
+	expect_parent_asks(_metadata, self->g,
+			   (struct owner) { .g = self->g });
+}
 
-	mark(_metadata, self->g, FAN_MARK_ADD, FAN_MODIFY, "file");
-	job_go(_metadata, job);
-	pre = expect_pre(_metadata, self->g, job->pid);
-	allow(_metadata, self->g, &pre);
-	EXPECT_EQ(0, job_join(_metadata, job));
-	expect_post(_metadata, self->g, &pre, 2);
+TEST_F(vforked, owner_has_ended)
+{
+	expect_parent_asks(_metadata, self->g,
+			   (struct owner) { .g = self->g, .ended = true });
+}
+
+TEST_F(vforked, owner_was_reaped)
+{
+	expect_parent_asks(_metadata, self->g, (struct owner) {
+		.g = self->g, .ended = true, .reaped = true,
+	});
 }
 
 /* A listener that was executed: reads a question, and has a child write. */

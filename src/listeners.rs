@@ -69,6 +69,8 @@ pub(crate) struct Listener {
     process: Pid,
     /// What the process had when it was noted here.
     memory: Option<Memory>,
+    /// That was of its parent, who is not the process once that is gone.
+    is_borrowed: bool,
     /// Who else has last taken a question of it.
     last_reader: Option<Pid>,
     /// The file, if it is a queue.
@@ -81,6 +83,7 @@ impl Listener {
             reader,
             process: Pid::current_process(),
             memory: Memory::of_current(),
+            is_borrowed: Pid::current_is_in_vfork(),
             last_reader: None,
             queue,
         }
@@ -219,6 +222,7 @@ impl Listeners {
     /// Makes the current process that of a file. Fails with `ENOENT` after [`Listeners::end_if`].
     pub(crate) fn own(&self, reader: Reader) -> Result {
         let (process, memory) = (Pid::current_process(), Memory::of_current());
+        let is_borrowed = Pid::current_is_in_vfork();
         let mut places = self.places.lock();
 
         places.came += 1;
@@ -232,6 +236,7 @@ impl Listeners {
         );
         let changed = listener.process != old.0;
 
+        listener.is_borrowed = is_borrowed;
         self.set(reader.place(), listener);
         drop(places);
         drop(old);
@@ -259,12 +264,12 @@ impl Listeners {
     /// The current process reads a file. If it is the one that the file belongs to, and it has executed
     /// another program since that was noted, its memory is not the same.
     pub(crate) fn reads(&self, reader: Reader) {
-        let process = Id::of_current_process();
+        let place = reader.place();
+        let is_noted = |memory| self.memories[place].is(memory);
 
-        if !self.any_is(process) || self.any_shares_memory() {
-            return;
-        }
-        if self.with_process(reader, Pid::id) == Some(process) {
+        if self.ids[place].is(Id::of_current_process())
+            && !memory::Id::of_current().is_some_and(is_noted)
+        {
             // If the group is being closed, there is nothing to be read.
             let _ = self.own(reader);
         }
@@ -311,14 +316,18 @@ impl Listeners {
                 && self.any_has_memory_of_current())
     }
 
-    /// The same of those that have not executed another program since that was noted: a child of
-    /// vfork(2) has the memory of its parent when it comes to own a file.
+    /// The same of those that have not executed another program since that was noted. A child of
+    /// vfork(2) that comes to own a file has the memory of its parent, who is no listener when the child
+    /// has executed one or is gone.
     #[cold]
     fn any_has_memory_of_current(&self) -> bool {
         let memory = memory::Id::of_current();
 
         self.iter().any(|listener| {
-            listener.memory() == memory && listener.process.may_have_memory_of_current()
+            listener.memory() == memory
+                && listener
+                    .process
+                    .has_memory_of_current(!listener.is_borrowed)
         })
     }
 

@@ -112,9 +112,21 @@ impl Pid {
         unsafe { Self::from_raw(bindings::task_tgid(bindings::get_current())) }
     }
 
-    /// Has this process the memory of the current task? It may have had it if it is gone, or on its
-    /// way out.
-    pub(crate) fn may_have_memory_of_current(&self) -> bool {
+    /// Does the parent of the current task wait until it executes a program or exits, as that of a
+    /// child of vfork(2) does, whose memory is its parent's?
+    pub(crate) fn current_is_in_vfork() -> bool {
+        // SAFETY: The current task is valid. `vfork_done` is a pointer that is reset at any time, and
+        // is only compared.
+        unsafe {
+            !(&raw const (*bindings::get_current()).vfork_done)
+                .read_volatile()
+                .is_null()
+        }
+    }
+
+    /// Has this process the memory of the current task? Returns `gone` if it is gone or on its way out,
+    /// and so has none.
+    pub(crate) fn has_memory_of_current(&self, gone: bool) -> bool {
         let _guard = rcu::read_lock();
 
         // SAFETY: By the type invariant, and what is found is a task that stays until the end of the
@@ -123,11 +135,12 @@ impl Pid {
             let task = bindings::pid_task(self.as_ptr(), bindings::pid_type_PIDTYPE_TGID);
 
             if task.is_null() {
-                return true;
+                return gone;
             }
-            let mm = (&raw const (*task).mm).read_volatile();
-
-            mm.is_null() || mm == (*bindings::get_current()).mm
+            match (&raw const (*task).mm).read_volatile() {
+                mm if mm.is_null() => gone,
+                mm => mm == (*bindings::get_current()).mm,
+            }
         }
     }
 
