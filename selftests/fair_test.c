@@ -11,6 +11,8 @@
 
 /* Bytes in which there is no room for two. */
 #define ONE_EVENT	160
+/* So many questions are read at once, however large the buffer is. */
+#define AT_ONCE		16
 
 #define MANY		64
 #define MANY_UID	1000
@@ -152,6 +154,28 @@ TEST_F(fair, one_behind_many)
 	}
 	row[0] = '\0';
 	allow_in_order(_metadata, self->g, many, MANY - ARRAY_SIZE(uids));
+	EXPECT_EQ(MANY, job_join(_metadata, many));
+}
+
+/* Not all that there is of one is read before another one asks. */
+TEST_F(fair, one_behind_many_that_were_read)
+{
+	struct job *many = tasks_start(_metadata, self->g, MANY_UID, MANY);
+	struct event pres[AT_ONCE];
+	struct job *one;
+
+	ASSERT_LE((AT_ONCE + 1) * ONE_EVENT, (int)sizeof(self->g->buf));
+	for (int i = 0; i < AT_ONCE; i++) {
+		pres[i] = event_next(_metadata, self->g);
+		EXPECT_EQ(many->pid, pres[i].pid);
+	}
+	EXPECT_EQ(self->g->len, self->g->pos);
+	one = tasks_start(_metadata, self->g, ONE_UID, 1);
+	expect_second(_metadata, self->g, one);
+	EXPECT_EQ(1, job_join(_metadata, one));
+	for (int i = 0; i < AT_ONCE; i++)
+		allow(_metadata, self->g, &pres[i]);
+	allow_in_order(_metadata, self->g, many, MANY - AT_ONCE - 1);
 	EXPECT_EQ(MANY, job_join(_metadata, many));
 }
 

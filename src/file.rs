@@ -56,6 +56,10 @@ const FIONREAD: u32 = bindings::FIONREAD;
 /// ioctl: sets which records events have.
 const FAN_IOC_RECORDS: u32 = _IO(b'F' as u32, 0xE5);
 
+/// How many events that are to be answered a read(2) returns. Whoever asks when they have been read
+/// waits for these, whatever turn it would be.
+const MAX_QUESTIONS: usize = 16;
+
 /// Bytes of a `struct fanotify_deadline`: milliseconds and a verdict, a `__u32` each.
 const DEADLINE_LEN: usize = size_of::<[u32; 2]>();
 
@@ -81,22 +85,34 @@ fn copy_event(
     Ok(len)
 }
 
-/// Reads one event. Returns its length, or 0 if there is none and `wait` is false, and tells if that
-/// was the last one.
+/// One event that was read.
+struct Done {
+    len: usize,
+    is_question: bool,
+    /// There was none after it.
+    is_last: bool,
+}
+
+/// Reads one event. Returns `None` if there is none and `wait` is false, or the group was closed.
 fn read_one(
     group: &ClassGroup<Filter>,
     reader: Reader,
     wait: bool,
     buf: &mut UserSliceWriter,
-) -> Result<(usize, bool)> {
-    let Some((taken, last)) = group.get().take(reader, wait, buf.len())? else {
-        return Ok((0, true));
+) -> Result<Option<Done>> {
+    let Some((taken, is_last)) = group.get().take(reader, wait, buf.len())? else {
+        return Ok(None);
     };
+    let is_question = matches!(taken, Taken::Pre(..));
 
     match copy_event(group, &taken, buf) {
         Ok(len) => {
             group.get().taken(taken);
-            Ok((len, last))
+            Ok(Some(Done {
+                len,
+                is_question,
+                is_last,
+            }))
         }
         Err(err) => {
             group.get().put_back(taken);
@@ -199,8 +215,9 @@ impl Class for Filter {
         group.close_queue(reader);
     }
 
-    /// Reads as many events as there are and fit. Waits for the first one only. Returns 0 if the group
-    /// was closed, which a queue can outlive.
+    /// Reads as many events as there are and fit, and no more than [`MAX_QUESTIONS`] of them that are
+    /// to be answered. Waits for the first one only. Returns 0 if the group was closed, which a queue
+    /// can outlive.
     ///
     /// Fails with `EINVAL` if the first does not fit, `EAGAIN` if there is none and the file is
     /// nonblocking, `EFAULT`; in each case nothing is lost.
@@ -211,16 +228,22 @@ impl Class for Filter {
         buf: &mut UserSliceWriter,
     ) -> Result<usize> {
         let mut done = 0;
+        let mut questions = 0;
 
         group.get().listeners().reads(reader);
         loop {
             let wait = done == 0 && !file.nonblocking();
 
             match read_one(group, reader, wait, buf) {
-                Ok((0, _)) if done == 0 && group.get().is_closed() => return Ok(0),
-                Ok((0, _)) => return done_or(done, EAGAIN),
-                Ok((len, true)) => return Ok(done + len),
-                Ok((len, false)) => done += len,
+                Ok(None) if done == 0 && group.get().is_closed() => return Ok(0),
+                Ok(None) => return done_or(done, EAGAIN),
+                Ok(Some(one)) => {
+                    done += one.len;
+                    questions += usize::from(one.is_question);
+                    if one.is_last || questions == MAX_QUESTIONS {
+                        return Ok(done);
+                    }
+                }
                 Err(err) => return done_or(done, err),
             }
         }
