@@ -603,6 +603,30 @@ TEST_F(ignore, limit_of_answers)
 	expect_refused(_metadata, other, FAN_MARK_ADD, FAN_ATTRIB, "2", ENOSPC);
 }
 
+/* More than the rest, which is as much as is freed at once and one more. */
+#define FLUSHED		264
+
+/* What was flushed is replaced, be it more than an answer could make. */
+TEST_F(ignore, limit_of_answers_flushed)
+{
+	char name[16];
+
+	limit_marks_start(_metadata);
+	limit_marks(_metadata, FLUSHED);
+	/* There is one that it asks by. */
+	for (int i = 0; i < FLUSHED - 1; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		put_file(_metadata, name, "");
+		mark(_metadata, self->g,
+		     FAN_MARK_ADD | IGNORE | FAN_MARK_EVICTABLE, FAN_MODIFY,
+		     name);
+	}
+	expect_refused(_metadata, self->g, FAN_MARK_ADD, FAN_ATTRIB, "file",
+		       ENOSPC);
+	mark(_metadata, self->g, FLUSH_IGNORE, 0, ".");
+	ignore_write(_metadata, self->g, "file");
+}
+
 TEST_F(ignore, limit_in_the_middle)
 {
 	struct several s;

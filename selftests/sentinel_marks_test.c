@@ -179,6 +179,98 @@ TEST_F(sentinel_marks, taken_over_while_the_same_is_added)
 	take_over_with(_metadata, self->g, FAN_ATTRIB);
 }
 
+/* Adds ATTRIB, for which it is there in the list of those who do, and no more. */
+static struct job *hold_adding(struct __test_metadata *const _metadata,
+			       struct group *g)
+{
+	struct job *job = mark_prepare(_metadata, g, FAN_ATTRIB);
+
+	hold(_metadata, "register", job->pid);
+	job_go(_metadata, job);
+	wait_held(_metadata, "register");
+	return job;
+}
+
+/* What was in effect is, though others add it again. */
+TEST_F(sentinel_marks, taken_over_while_more_is_added_again)
+{
+	struct group *g = group_open(_metadata, FAN_FAIL_CLOSED);
+	struct job *job;
+
+	mark(_metadata, g, FILESYSTEM, FAN_ATTRIB | FAN_ACCESS, ".");
+	mark(_metadata, self->g, FILESYSTEM, FAN_ATTRIB, ".");
+	group_close(g);
+	EXPECT_EQ(1, count_sentinels());
+
+	job = hold_adding(_metadata, self->g);
+	mark(_metadata, self->g, FILESYSTEM, FAN_ACCESS, ".");
+	EXPECT_EQ(0, count_sentinels());
+	release(_metadata, "register");
+	EXPECT_EQ(0, job_join(_metadata, job));
+}
+
+static void remove_other_event(struct __test_metadata *const _metadata,
+			       struct group *g)
+{
+	mark(_metadata, g, FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM, FAN_MODIFY,
+	     ".");
+}
+
+static void remove_ignored(struct __test_metadata *const _metadata,
+			   struct group *g)
+{
+	mark(_metadata, g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV | FAN_MARK_FILESYSTEM,
+	     FAN_ATTRIB, ".");
+}
+
+static void unmount_other(struct __test_metadata *const _metadata,
+			  struct group *g __maybe_unused)
+{
+	EXPECT_EQ(0, umount("other"));
+}
+
+/* Nor does it matter that something else goes while it is taken over. */
+TEST_F(sentinel_marks, taken_over_while_others_go)
+{
+	void (*const lose[])(struct __test_metadata *const _metadata,
+			     struct group *g) = {
+		remove_other_event, remove_ignored, unmount_other,
+	};
+
+	ASSERT_EQ(0, mkdir("other", 0755));
+	FOR_EACH_ROW(i, lose) {
+		struct group *g = group_open(_metadata, FAN_FAIL_CLOSED);
+		struct group *by = group_open(_metadata, FAN_FAIL_CLOSED);
+		struct job *first, *second;
+
+		snprintf(row, sizeof(row), "%zu", i);
+		ASSERT_EQ(0, mount("other", "other", "tmpfs", 0, NULL));
+		mark(_metadata, g, FILESYSTEM, FAN_ATTRIB, ".");
+		mark(_metadata, by, FILESYSTEM, FAN_MODIFY, ".");
+		mark(_metadata, by, FILESYSTEM | FAN_MARK_IGNORE_SURV, FAN_ATTRIB, ".");
+		mark(_metadata, by, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_MODIFY,
+		     "other");
+		group_close(g);
+		EXPECT_EQ(1, count_sentinels());
+
+		first = mark_prepare(_metadata, by, FAN_ATTRIB);
+		hold(_metadata, "takeover", first->pid);
+		job_go(_metadata, first);
+		wait_held(_metadata, "takeover");
+		lose[i](_metadata, by);
+		second = hold_adding(_metadata, by);
+		release(_metadata, "takeover");
+		EXPECT_EQ(0, job_join(_metadata, first));
+		EXPECT_EQ(0, count_sentinels());
+		release(_metadata, "register");
+		EXPECT_EQ(0, job_join(_metadata, second));
+		group_close(by);
+		lift_all();
+		umount("other");
+	}
+	row[0] = '\0';
+}
+
 /* What waits to be added is not in effect because others had added it. */
 TEST_F(sentinel_marks, removed_before_it_is_added)
 {
@@ -251,6 +343,35 @@ TEST_F(sentinel_marks, flushed_by_who_was_killed)
 	job_kill(_metadata, listener, SIGKILL);
 	EXPECT_EQ(EIO, try_write());
 	EXPECT_EQ(1, count_sentinels());
+}
+
+static long lift_one(void *arg __maybe_unused)
+{
+	struct sentinel s;
+
+	return read_sentinels(&s) == 1 ? lift(s.id) : -1;
+}
+
+/* By the time that it is not listed any more, it closes nothing. */
+TEST_F(sentinel_marks, looked_for_while_it_is_lifted)
+{
+	struct group *g = group_open(_metadata, FAN_FAIL_CLOSED);
+	struct job *job = job_prepare(_metadata, lift_one, NULL);
+
+	mark(_metadata, g, FILESYSTEM, FAN_MODIFY, ".");
+	/* It is newer, so its turn to go comes first. */
+	mark(_metadata, g, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_POST(FAN_MODIFY),
+	     ".");
+	group_close(g);
+	EXPECT_EQ(EIO, try_write());
+
+	hold(_metadata, "free", job->pid);
+	job_go(_metadata, job);
+	wait_held(_metadata, "free");
+	EXPECT_EQ(0, count_sentinels());
+	EXPECT_EQ(0, try_write());
+	release(_metadata, "free");
+	EXPECT_EQ(0, job_join(_metadata, job));
 }
 
 static long flush_mounts(void *arg __maybe_unused)
