@@ -59,7 +59,7 @@ struct Args {
     ignore: Vec<PathBuf>,
 
     /// Where to take down what happens. Not on the file system that is watched, for that fails when
-    /// the file system is full
+    /// the file system is full. When it has 64 MiB it becomes FILE.1, and what that was is gone
     #[arg(long, value_name = "FILE")]
     log: PathBuf,
 }
@@ -90,7 +90,7 @@ fn run(args: &Args) -> Result {
         group.mark(&Mark::inode(file).events(Events::OPEN).ignore())?;
     }
     group.mark(&Mark::filesystem(&args.path).events(EVENTS).sync())?;
-    log.started(how)?;
+    log.started(how);
     systemd::ready()?;
     serve(&queue, &mut log)
 }
@@ -136,7 +136,7 @@ fn serve(queue: &Queue, log: &mut Log) -> Result {
             return Ok(());
         }
         // What is allowed has been taken down before.
-        log.write()?;
+        log.write();
         queue.answer(&answers)?;
         answers.clear();
     }
