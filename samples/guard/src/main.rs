@@ -54,10 +54,6 @@ struct Args {
     #[arg(long, value_name = "CGROUP")]
     exempt: Vec<PathBuf>,
 
-    /// Nobody is asked about who opens this file
-    #[arg(long, value_name = "FILE")]
-    ignore: Vec<PathBuf>,
-
     /// Where to take down what happens. Not on the file system that is watched, for that fails when
     /// the file system is full. When it has 64 MiB it becomes FILE.1, and what that was is gone
     #[arg(long, value_name = "FILE")]
@@ -85,9 +81,6 @@ fn run(args: &Args) -> Result {
     // All that follows is done by each worker, as the one before may have been killed in between.
     for cgroup in &args.exempt {
         exempt(&group, cgroup)?;
-    }
-    for file in &args.ignore {
-        group.mark(&Mark::inode(file).events(Events::OPEN).ignore())?;
     }
     group.mark(&Mark::filesystem(&args.path).events(EVENTS).sync())?;
     log.started(how);
