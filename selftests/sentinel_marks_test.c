@@ -51,6 +51,19 @@ static struct job *mark_prepare(struct __test_metadata *const _metadata,
 	return __job_prepare(_metadata, do_mark, &args, true);
 }
 
+/* Someone adds to the mark of the group, and is held at this point. */
+static struct job *mark_and_hold(struct __test_metadata *const _metadata,
+				 struct group *g, __u64 mask,
+				 const char *point)
+{
+	struct job *job = mark_prepare(_metadata, g, mask);
+
+	hold(_metadata, point, job->pid);
+	job_go(_metadata, job);
+	wait_held(_metadata, point);
+	return job;
+}
+
 /*
  * What is added to a mark after it was waited for is not in effect yet: who has
  * looked at that mark before comes to the sentinel's after it.
@@ -68,11 +81,8 @@ static void add_while_it_takes_over(struct __test_metadata *const _metadata,
 	group_close(g);
 	EXPECT_EQ(1, count_sentinels());
 
-	first = mark_prepare(_metadata, by, mask);
 	second = mark_prepare(_metadata, by, FAN_ATTRIB);
-	hold(_metadata, "takeover", first->pid);
-	job_go(_metadata, first);
-	wait_held(_metadata, "takeover");
+	first = mark_and_hold(_metadata, by, mask, "takeover");
 	if (removed)
 		mark(_metadata, by, FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM, mask,
 		     ".");
@@ -146,11 +156,8 @@ static void take_over_with(struct __test_metadata *const _metadata,
 	EXPECT_EQ(1, count_sentinels());
 	mark(_metadata, by, FILESYSTEM, FAN_MODIFY, ".");
 
-	first = mark_prepare(_metadata, by, FAN_ATTRIB);
 	second = mark_prepare(_metadata, by, mask);
-	hold(_metadata, "takeover", first->pid);
-	job_go(_metadata, first);
-	wait_held(_metadata, "takeover");
+	first = mark_and_hold(_metadata, by, FAN_ATTRIB, "takeover");
 	job = write_prepare(_metadata, "file", "ab");
 	hold(_metadata, "marks", job->pid);
 	job_go(_metadata, job);
@@ -179,18 +186,6 @@ TEST_F(sentinel_marks, taken_over_while_the_same_is_added)
 	take_over_with(_metadata, self->g, FAN_ATTRIB);
 }
 
-/* Adds ATTRIB, for which it is there in the list of those who do, and no more. */
-static struct job *hold_adding(struct __test_metadata *const _metadata,
-			       struct group *g)
-{
-	struct job *job = mark_prepare(_metadata, g, FAN_ATTRIB);
-
-	hold(_metadata, "register", job->pid);
-	job_go(_metadata, job);
-	wait_held(_metadata, "register");
-	return job;
-}
-
 /* What was in effect is, though others add it again. */
 TEST_F(sentinel_marks, taken_over_while_more_is_added_again)
 {
@@ -202,7 +197,7 @@ TEST_F(sentinel_marks, taken_over_while_more_is_added_again)
 	group_close(g);
 	EXPECT_EQ(1, count_sentinels());
 
-	job = hold_adding(_metadata, self->g);
+	job = mark_and_hold(_metadata, self->g, FAN_ATTRIB, "register");
 	mark(_metadata, self->g, FILESYSTEM, FAN_ACCESS, ".");
 	EXPECT_EQ(0, count_sentinels());
 	release(_metadata, "register");
@@ -219,7 +214,8 @@ static void remove_other_event(struct __test_metadata *const _metadata,
 static void remove_ignored(struct __test_metadata *const _metadata,
 			   struct group *g)
 {
-	mark(_metadata, g, FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV | FAN_MARK_FILESYSTEM,
+	mark(_metadata, g,
+	     FAN_MARK_REMOVE | FAN_MARK_IGNORE_SURV | FAN_MARK_FILESYSTEM,
 	     FAN_ATTRIB, ".");
 }
 
@@ -247,18 +243,16 @@ TEST_F(sentinel_marks, taken_over_while_others_go)
 		ASSERT_EQ(0, mount("other", "other", "tmpfs", 0, NULL));
 		mark(_metadata, g, FILESYSTEM, FAN_ATTRIB, ".");
 		mark(_metadata, by, FILESYSTEM, FAN_MODIFY, ".");
-		mark(_metadata, by, FILESYSTEM | FAN_MARK_IGNORE_SURV, FAN_ATTRIB, ".");
+		mark(_metadata, by, FILESYSTEM | FAN_MARK_IGNORE_SURV,
+		     FAN_ATTRIB, ".");
 		mark(_metadata, by, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_MODIFY,
 		     "other");
 		group_close(g);
 		EXPECT_EQ(1, count_sentinels());
 
-		first = mark_prepare(_metadata, by, FAN_ATTRIB);
-		hold(_metadata, "takeover", first->pid);
-		job_go(_metadata, first);
-		wait_held(_metadata, "takeover");
+		first = mark_and_hold(_metadata, by, FAN_ATTRIB, "takeover");
 		lose[i](_metadata, by);
-		second = hold_adding(_metadata, by);
+		second = mark_and_hold(_metadata, by, FAN_ATTRIB, "register");
 		release(_metadata, "takeover");
 		EXPECT_EQ(0, job_join(_metadata, first));
 		EXPECT_EQ(0, count_sentinels());
@@ -282,17 +276,11 @@ TEST_F(sentinel_marks, removed_before_it_is_added)
 	group_close(g);
 	EXPECT_EQ(1, count_sentinels());
 
-	second = mark_prepare(_metadata, self->g, FAN_ATTRIB);
-	hold(_metadata, "register", second->pid);
-	job_go(_metadata, second);
-	wait_held(_metadata, "register");
+	second = mark_and_hold(_metadata, self->g, FAN_ATTRIB, "register");
 	mark(_metadata, self->g, FILESYSTEM, FAN_ATTRIB, ".");
 	mark(_metadata, self->g, FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM,
 	     FAN_ATTRIB, ".");
-	first = mark_prepare(_metadata, self->g, FAN_ACCESS);
-	hold(_metadata, "takeover", first->pid);
-	job_go(_metadata, first);
-	wait_held(_metadata, "takeover");
+	first = mark_and_hold(_metadata, self->g, FAN_ACCESS, "takeover");
 	job = job_prepare(_metadata, change_mode, "file");
 	hold(_metadata, "marks", job->pid);
 	job_go(_metadata, job);
